@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# A front for CMake's presets. On a bare Debian 12 each target installs the packages that it needs
+# (as root, or with sudo) and then does all by itself.
+PREFIX ?= /usr/local
+HOST ?= 127.0.0.1
+PORT ?= 8080
+ROOT ?= .
+
+.PHONY: help run test bench install format check nightly clean
+
+help:
+	@echo "make run              serve the folder ROOT=. at http://HOST:PORT, http://127.0.0.1:8080"
+	@echo "make test             build with all assertions and run the tests"
+	@echo "make bench BENCH=x    one benchmark with its peers, written to build/bench/x.json"
+	@echo "make install PREFIX=  library, headers, pkg-config file and CMake package"
+	@echo "make format           clang-format over all sources"
+	@echo "make check            formatting, clang-tidy and the rules of the house"
+	@echo "make nightly          what takes too long for each change"
+	@echo "make clean            remove build/"
+
+run:
+	@tools/install-packages.sh run
+	@tools/build.sh release
+	@echo "Serving $(ROOT) at http://$(HOST):$(PORT) (Ctrl-C ends it)"
+	@exec build/release/examples/httpd --host $(HOST) --port $(PORT) $(ROOT)
+
+test:
+	@tools/install-packages.sh test
+	@tools/build.sh dev
+	@ctest --preset dev -j $$(nproc)
+
+bench:
+	@test -n "$(BENCH)" || { echo "which one? make bench BENCH=name" >&2; exit 2; }
+	@tools/install-packages.sh bench
+	@tools/build.sh release
+	@mkdir -p build/bench
+	@bench/run $(BENCH)
+
+install:
+	@tools/install-packages.sh run
+	@tools/build.sh release
+	@cmake --install build/release --prefix $(PREFIX)
+
+format:
+	@tools/install-packages.sh check
+	@tools/sources.sh | xargs clang-format -i
+
+check:
+	@tools/install-packages.sh check
+	@tools/check.sh
+
+nightly:
+	@tools/install-packages.sh check
+	@tools/nightly.sh
+
+clean:
+	rm -rf build
