@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <eddy/runtime/base/assert_impl.h>
+#include <eddy/runtime/base/cpu_impl.h>
+#include <eddy/runtime/base/host_impl.h>
+
+/*
+ * Reserved, not used: only pages that are touched cost memory. The C library takes thread-locals
+ * from it, and users' jobs run on it, too, which may expect more than our own code needs.
+ */
+#define THREAD_STACK_BYTES ((size_t)1024 * 1024)
+
+#define THREAD_NAME_MAX 15 /* the kernel's limit */
+
+/* The result of a call, made again as long as a signal interrupts it. */
+#define AGAIN_ON_EINTR(call) \
+    __extension__({ \
+        int64_t result_; \
+        do { \
+            result_ = (call); \
+        } while (result_ < 0 && errno == EINTR); \
+        result_ < 0 ? -(int64_t)errno : result_; \
+    })
+
+/* --- clock and chance ------------------------------------------------------------------------ */
+
+static int64_t clock_ns(clockid_t clock) {
+    struct timespec now;
+    int r = clock_gettime(clock, &now);
+    EDDY_ASSERT(r == 0); /* both clocks are always there */
+    return (int64_t)now.tv_sec * EDDY_S + now.tv_nsec;
+}
+
+static int64_t real_mono_ns(void *ctx) {
+    (void)ctx;
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+static int64_t real_wall_ns(void *ctx) {
+    (void)ctx;
+    return clock_ns(CLOCK_REALTIME);
+}
+
+static int real_random(void *ctx, void *ret_bytes, size_t len) {
+    (void)ctx;
+    char *bytes = ret_bytes;
+    while (len > 0) {
+        /* Up to 256 bytes come at once; more may be cut short by a signal. */
+        int64_t n = AGAIN_ON_EINTR(getrandom(bytes, len, 0));
+        if (n < 0) {
+            return (int)n;
+        }
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+/* --- sockets --------------------------------------------------------------------------------- */
+
+static int real_socket(void *ctx, int domain, int type, int protocol) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(socket(domain, type | SOCK_CLOEXEC, protocol));
+}
+
+static int real_socketpair(void *ctx, int domain, int type, int protocol, int ret_fds[2]) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(socketpair(domain, type | SOCK_CLOEXEC, protocol, ret_fds));
+}
+
+static int real_bind(void *ctx, int fd, const struct sockaddr *address, socklen_t len) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(bind(fd, address, len)); /* of a path: may wait for a folder's lock */
+}
+
+static int real_listen(void *ctx, int fd, int backlog) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(listen(fd, backlog));
+}
+
+static int real_setsockopt(void *ctx, int fd, int level, int name, const void *value,
+                           socklen_t len) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(setsockopt(fd, level, name, value, len));
+}
+
+static int real_getsockopt(void *ctx, int fd, int level, int name, void *ret_value,
+                           socklen_t *len) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(getsockopt(fd, level, name, ret_value, len));
+}
+
+static int real_getsockname(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(getsockname(fd, ret_address, len));
+}
+
+static int real_getpeername(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(getpeername(fd, ret_address, len));
+}
+
+static int real_shutdown(void *ctx, int fd, int how) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(shutdown(fd, how));
+}
+
+/* --- descriptors and files ------------------------------------------------------------------- */
+
+static int real_close(void *ctx, int fd) {
+    (void)ctx;
+    /*
+     * Never again on EINTR: Linux has given the number back by then, and another thread may have
+     * got it since. The interruption is of the wait for late work, of which nothing can be said.
+     */
+    if (close(fd) < 0 && errno != EINTR) {
+        return -errno;
+    }
+    return 0;
+}
+
+static int real_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(openat(dirfd, path, flags | O_CLOEXEC, mode));
+}
+
+static int real_fstat(void *ctx, int fd, struct stat *ret_stat) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(fstat(fd, ret_stat)); /* FUSE can be interrupted */
+}
+
+static int real_statat(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(fstatat(dirfd, path, ret_stat, flags));
+}
+
+static int64_t real_pread(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
+    (void)ctx;
+    return AGAIN_ON_EINTR(pread(fd, dst, len, offset));
+}
+
+static int64_t real_pwrite(void *ctx, int fd, const void *src, size_t len, int64_t offset) {
+    (void)ctx;
+    return AGAIN_ON_EINTR(pwrite(fd, src, len, offset));
+}
+
+/* --- threads and processors ------------------------------------------------------------------ */
+
+/*
+ * All but those that the thread itself causes by a fault. To block these does not stop them: the
+ * kernel then ends the process without asking the handler that would report a stack overflow.
+ */
+static void fill_blocked_signals(sigset_t *ret_set) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigfillset(ret_set);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        sigdelset(ret_set, faults[i]);
+    }
+}
+
+static int create_thread(void *(*fn)(void *arg), void *arg, pthread_t *ret_thread) {
+    pthread_attr_t attributes;
+    int r = pthread_attr_init(&attributes);
+    if (r != 0) {
+        return -r;
+    }
+    r = pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
+    if (r == 0) {
+        r = pthread_create(ret_thread, &attributes, fn, arg);
+    }
+    pthread_attr_destroy(&attributes);
+    return -r;
+}
+
+static int real_thread_start(void *ctx, const char *name, void *(*fn)(void *arg), void *arg,
+                             pthread_t *ret_thread) {
+    (void)ctx;
+    char short_name[THREAD_NAME_MAX + 1] = {0};
+    strncpy(short_name, name, THREAD_NAME_MAX);
+
+    /* A thread starts with its maker's mask: so it takes no signal, not even in its first moment. */
+    sigset_t blocked;
+    sigset_t old;
+    fill_blocked_signals(&blocked);
+    pthread_t thread;
+    int r = -pthread_sigmask(SIG_SETMASK, &blocked, &old);
+    if (r < 0) {
+        return r;
+    }
+    r = create_thread(fn, arg, &thread);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r < 0) {
+        return r;
+    }
+    /* Fails when the thread has ended already. A name is for people; no reason to fail. */
+    (void)pthread_setname_np(thread, short_name);
+    *ret_thread = thread;
+    return 0;
+}
+
+static int real_thread_join(void *ctx, pthread_t thread) {
+    (void)ctx;
+    return -pthread_join(thread, NULL);
+}
+
+static int real_cpu_count(void *ctx) {
+    (void)ctx;
+    int limit = eddyi_cpu_limit("");
+    int count = eddyi_cpu_affinity();
+    return limit > 0 && limit < count ? limit : count;
+}
+
+const struct eddyi_host eddyi_host_real = {
+    .mono_ns = real_mono_ns,
+    .wall_ns = real_wall_ns,
+    .random = real_random,
+    .socket = real_socket,
+    .socketpair = real_socketpair,
+    .bind = real_bind,
+    .listen = real_listen,
+    .setsockopt = real_setsockopt,
+    .getsockopt = real_getsockopt,
+    .getsockname = real_getsockname,
+    .getpeername = real_getpeername,
+    .shutdown = real_shutdown,
+    .close = real_close,
+    .open = real_open,
+    .fstat = real_fstat,
+    .statat = real_statat,
+    .pread = real_pread,
+    .pwrite = real_pwrite,
+    .thread_start = real_thread_start,
+    .thread_join = real_thread_join,
+    .cpu_count = real_cpu_count,
+};
