@@ -22,15 +22,11 @@
 #include <cmocka.h>
 
 #include <eddy/runtime/base/memory.h>
-#if __has_include(<eddy/runtime/task/task.h>)
-#include <eddy/runtime/loop/loop.h>
-#include <eddy/runtime/task/task.h>
-#define TEST_HAVE_LOOP 1
-#endif
 
 #define CASE_SECONDS 30
 #define SLOW_FACTOR 4
-/* The exit status of a skipped case, and of a program all of whose cases were skipped; ctest knows it. */
+/* The exit status of a skipped case, and of a program all of whose cases were skipped; ctest
+ * knows it. */
 #define EXIT_SKIPPED 77
 
 static struct test_case *cases;
@@ -44,7 +40,7 @@ void test_register(struct test_case *test) {
     cases_end = &test->next;
 }
 
-/* --- checks -------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 /* Ends the process without unwinding: we may stand on a task's stack, or in some thread. */
 static _Noreturn void fail_at(const char *file, int line, const char *format, ...) {
@@ -78,9 +74,9 @@ static const char *name_of(int64_t number) {
 void test_check_eq(int64_t got, int64_t wanted, const char *got_text, const char *wanted_text,
                    const char *file, int line) {
     if (got != wanted) {
-        fail_at(file, line, "%s is %lld (%#llx) %s, not %s, %lld (%#llx) %s", got_text, (long long)got,
-                (unsigned long long)got, name_of(got), wanted_text, (long long)wanted,
-                (unsigned long long)wanted, name_of(wanted));
+        fail_at(file, line, "%s is %lld (%#llx) %s, not %s, %lld (%#llx) %s", got_text,
+                (long long)got, (unsigned long long)got, name_of(got), wanted_text,
+                (long long)wanted, (unsigned long long)wanted, name_of(wanted));
     }
 }
 
@@ -151,7 +147,7 @@ void test_check_err(int64_t result, int64_t error, const char *text, const char 
     }
 }
 
-/* --- help for cases ------------------------------------------------------------------------------ */
+/* --- help for cases --------------------------------------------------------------------------- */
 
 uint64_t test_seed(void) {
     if (!seed_known) {
@@ -235,21 +231,26 @@ int64_t test_each_allocation_fails(int64_t (*scenario)(void *arg), void *arg) {
             reached = eddy_memory_fail_at(0, false) >= k;
             runs++;
             if (result < 0 && (!reached || result != -ENOMEM)) {
-                fail_at(__FILE__, __LINE__, "with allocation %lld%s failing%s: %s (%lld)", (long long)k,
-                        all ? " and all after it" : "", reached ? "" : " (it was not reached)",
-                        eddy_error_name(result), (long long)result);
+                fail_at(__FILE__, __LINE__, "with allocation %lld%s failing%s: %s (%lld)",
+                        (long long)k, all ? " and all after it" : "",
+                        reached ? "" : " (it was not reached)", eddy_error_name(result),
+                        (long long)result);
             }
             if (eddy_memory_blocks() != before) {
-                fail_at(__FILE__, __LINE__, "with allocation %lld%s failing: %lld blocks were leaked",
-                        (long long)k, all ? " and all after it" : "",
-                        (long long)(eddy_memory_blocks() - before));
+                fail_at(__FILE__, __LINE__,
+                        "with allocation %lld%s failing: %lld blocks were leaked", (long long)k,
+                        all ? " and all after it" : "", (long long)(eddy_memory_blocks() - before));
             }
         }
     }
     return runs;
 }
 
-/* --- one case, in the child ---------------------------------------------------------------------- */
+void test_run_plain(void (*body)(void)) {
+    body();
+}
+
+/* --- one case, in the child ------------------------------------------------------------------- */
 
 /* Which of the first 1,024 descriptors are open. */
 static void list_descriptors(bool open[1024]) {
@@ -267,7 +268,8 @@ static void list_descriptors(bool open[1024]) {
     closedir(dir);
 }
 
-static void check_nothing_left(const struct test_case *test, int64_t blocks, const bool before[1024]) {
+static void check_nothing_left(const struct test_case *test, int64_t blocks,
+                               const bool before[1024]) {
     bool after[1024];
     bool leaked = false;
     if (eddy_memory_blocks() != blocks) {
@@ -282,15 +284,16 @@ static void check_nothing_left(const struct test_case *test, int64_t blocks, con
             char target[256];
             snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
             ssize_t len = readlink(link, target, sizeof target);
-            fprintf(stderr, "%s %s descriptor %d: %.*s\n", test->name, after[fd] ? "left" : "closed a foreign",
-                    fd, len < 0 ? 0 : (int)len, target);
+            fprintf(stderr, "%s %s descriptor %d: %.*s\n", test->name,
+                    after[fd] ? "left" : "closed a foreign", fd, len < 0 ? 0 : (int)len, target);
             leaked = true;
         }
     }
     int status;
     pid_t child = waitpid(-1, &status, WNOHANG);
     if (child >= 0) {
-        fprintf(stderr, "%s left a child process, %s\n", test->name, child > 0 ? "a zombie" : "running");
+        fprintf(stderr, "%s left a child process, %s\n", test->name,
+                child > 0 ? "a zombie" : "running");
         leaked = true;
     }
     if (leaked) {
@@ -299,46 +302,17 @@ static void check_nothing_left(const struct test_case *test, int64_t blocks, con
     }
 }
 
-#ifdef TEST_HAVE_LOOP
-static int64_t root_task(void *arg) {
-    const struct test_case *test = arg;
-    test->body();
-    return 0;
-}
-
-static void run_in_loop(struct test_case *test) {
-    eddy_loop *loop;
-    const char *driver = getenv("EDDY_DRIVER");
-    int r = eddy_loop_new(&(eddy_loop_opts){.driver = driver, .seed = test_seed()}, &loop);
-    if (r == EDDY_EDRIVER) {
-        test_skip("the driver cannot start here");
-    }
-    CHECK_OK(r);
-    CHECK_OK(eddy_loop_call(loop, root_task, test));
-    eddy_loop_free(loop);
-}
-#else
-static void run_in_loop(struct test_case *test) {
-    (void)test;
-    fail_at(__FILE__, __LINE__, "this build has no loop");
-}
-#endif
-
 static _Noreturn void run_child(struct test_case *test) {
     bool descriptors[1024];
     int64_t blocks = eddy_memory_blocks();
     list_descriptors(descriptors);
-    if (test->in_loop) {
-        run_in_loop(test);
-    } else {
-        test->body();
-    }
+    test->run(test->body);
     check_nothing_left(test, blocks, descriptors);
     /* exit, not _exit: LeakSanitizer looks at the very end. */
     exit(0);
 }
 
-/* --- the parent ---------------------------------------------------------------------------------- */
+/* --- the parent ------------------------------------------------------------------------------- */
 
 static sigset_t signals_at_start;
 static struct sigaction crash_actions_at_start[NSIG];
@@ -371,7 +345,8 @@ static void run_case(void **state) {
     char tmpdir[PATH_MAX];
     char problem[128] = "";
     int status = 0;
-    int seconds = (test->seconds == 0 ? CASE_SECONDS : test->seconds) * (test_is_slow() ? SLOW_FACTOR : 1);
+    int seconds =
+        (test->seconds == 0 ? CASE_SECONDS : test->seconds) * (test_is_slow() ? SLOW_FACTOR : 1);
     test_seed(); /* chosen here, so that the parent can print it */
     fflush(NULL);
     pid_t parent = getpid();
@@ -380,7 +355,8 @@ static void run_case(void **state) {
         fail_msg("fork: %s", strerror(errno));
     }
     if (pid == 0) {
-        /* In a group of its own, so that what it starts can be ended with it; and it ends with us. */
+        /* In a group of its own, so that what it starts can be ended with it; and it ends with
+         * us. */
         setpgid(0, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) {

@@ -15,13 +15,13 @@
  *     }
  *
  * test.c holds main(). `./test_tcp closed` runs the cases whose name contains "closed" (none is a
- * failure), `--list` names them. A program whose source has LOOP_TEST in it is registered three times
- * with ctest, for EDDY_DRIVER=uring, epoll and sim.
+ * failure), `--list` names them. A program whose source has LOOP_TEST in it is registered three
+ * times with ctest, for EDDY_DRIVER=uring, epoll and sim.
  *
- * Each case runs in a child process of its own: a crash, a hang or a failed check ends that case and
- * no other. A check that fails prints both values and ends the process at once, so it may stand in a
- * task, in a thread, anywhere. After the case nothing may be left: no block of eddy's memory, no
- * descriptor, no child process.
+ * Each case runs in a child process of its own: a crash, a hang or a failed check ends that case
+ * and no other. A check that fails prints both values and ends the process at once, so it may stand
+ * in a task, in a thread, anywhere. After the case nothing may be left: no block of eddy's memory,
+ * no descriptor, no child process.
  */
 #ifndef EDDY_TESTS_TEST_H
 #define EDDY_TESTS_TEST_H
@@ -32,19 +32,19 @@
 
 #include <eddy/runtime/base/error.h>
 
-/* --- cases --------------------------------------------------------------------------------------- */
+/* --- cases ------------------------------------------------------------------------------------ */
 
-#define TEST(name) TEST_CASE_(name, false, 0)
+#define TEST(name) TEST_CASE_(name, test_run_plain, 0)
 /* The body is a function that returns nothing; suspending calls may be made in it. */
-#define LOOP_TEST(name) TEST_CASE_(name, true, 0)
+#define LOOP_TEST(name) TEST_CASE_(name, test_run_in_loop, 0)
 /* For a case that needs longer than the usual 30 seconds (four times that under a sanitizer). */
-#define TEST_TIMEOUT(name, seconds) TEST_CASE_(name, false, seconds)
-#define LOOP_TEST_TIMEOUT(name, seconds) TEST_CASE_(name, true, seconds)
+#define TEST_TIMEOUT(name, seconds) TEST_CASE_(name, test_run_plain, seconds)
+#define LOOP_TEST_TIMEOUT(name, seconds) TEST_CASE_(name, test_run_in_loop, seconds)
 
 /* Ends the case as skipped. A reason is part of it: "needs Linux 6.7 for MADV_GUARD_INSTALL". */
 #define SKIP(why) test_skip((why))
 
-/* --- checks: each evaluates its arguments once ---------------------------------------------------- */
+/* --- checks: each evaluates its arguments once ------------------------------------------------ */
 
 #define CHECK(condition) test_check((condition), #condition, __FILE__, __LINE__)
 /* Integers of any kind, compared as int64_t. */
@@ -62,7 +62,7 @@
 #define CHECK_ERR(result, error) \
     test_check_err((result), (error), #result, #error, __FILE__, __LINE__)
 
-/* --- help for cases ------------------------------------------------------------------------------ */
+/* --- help for cases --------------------------------------------------------------------------- */
 
 /* $EDDY_SEED, or a random number that is printed when a case fails. The loop has it too. */
 uint64_t test_seed(void);
@@ -71,7 +71,8 @@ uint64_t test_random(void);
 /* 0 .. below - 1. */
 uint64_t test_random_below(uint64_t below);
 
-/* A folder for this case alone, made at the first call and removed, with all in it, after the case. */
+/* A folder for this case alone, made at the first call and removed, with all in it, after the
+ * case. */
 const char *test_tmpdir(void);
 
 /* "uring", "epoll" or "sim": $EDDY_DRIVER, or what a loop that was asked for nothing would take. */
@@ -83,22 +84,24 @@ bool test_is_slow(void);
 /*
  * Runs `scenario` over and over, its first allocation failing, then its second, and so on until it
  * got through without reaching the failing one; then all of it again with every allocation from the
- * k-th on failing. Each time it must return >= 0 or -ENOMEM, and >= 0 when nothing failed, and leave
- * as many blocks as there were. Only allocations of the calling thread are counted. Gives the number of runs,
- * so that a test can see that there was anything to fail.
+ * k-th on failing. Each time it must return >= 0 or -ENOMEM, and >= 0 when nothing failed, and
+ * leave as many blocks as there were. Only allocations of the calling thread are counted. Gives the
+ * number of runs, so that a test can see that there was anything to fail.
  */
 int64_t test_each_allocation_fails(int64_t (*scenario)(void *arg), void *arg);
 
-/* --- what the macros stand on --------------------------------------------------------------------- */
+/* --- what the macros stand on ----------------------------------------------------------------- */
 
 struct test_case {
     const char *name;
     void (*body)(void);
-    bool in_loop;
+    void (*run)(void (*body)(void));
     int seconds; /* 0: the default */
     struct test_case *next;
 };
 
+void test_run_plain(void (*body)(void));
+void test_run_in_loop(void (*body)(void)); /* loop.c */
 void test_register(struct test_case *test);
 _Noreturn void test_skip(const char *why);
 void test_check(bool condition, const char *text, const char *file, int line);
@@ -114,9 +117,10 @@ int64_t test_check_ok(int64_t result, const char *text, const char *file, int li
 void test_check_err(int64_t result, int64_t error, const char *text, const char *error_text,
                     const char *file, int line);
 
-#define TEST_CASE_(name_, in_loop_, seconds_) \
+#define TEST_CASE_(name_, run_, seconds_) \
     static void test_case_##name_(void); \
-    static struct test_case test_record_##name_ = {#name_, test_case_##name_, in_loop_, seconds_, NULL}; \
+    static struct test_case test_record_##name_ = {#name_, test_case_##name_, run_, seconds_, \
+                                                   NULL}; \
     __attribute__((constructor)) static void test_register_##name_(void) { \
         test_register(&test_record_##name_); \
     } \

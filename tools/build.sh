@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Configures a preset, quietly, and builds it. Usage: tools/build.sh PRESET [argument of cmake --build ...]
+# Configures a preset, quietly, and builds it.
+# Usage: tools/build.sh PRESET [argument of cmake --build ...]
 set -eu
 cd "$(dirname "$0")/.."
 preset=$1
