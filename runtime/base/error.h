@@ -68,6 +68,18 @@ EDDY_API const char *eddy_error_name(int64_t error);
  */
 EDDY_API const char *eddy_error_text(int64_t error);
 
+/**
+ * The sentence behind the last error of the running task (or of a thread without one) for which the
+ * number says too little: a TLS alert, a name that does not resolve, why a driver did not start.
+ *
+ * Shape:   "" when there was none. It is about the last call that set one, not about the last call.
+ * Owns:    the record's: copied by whoever keeps it, stale after the next call that sets one.
+ * Errors:  none.
+ * Threads: any thread; each task and each thread has its own.
+ * Cancel:  does not suspend.
+ */
+EDDY_API const char *eddy_error_detail(void);
+
 EDDY_END_DECLS
 
 #endif

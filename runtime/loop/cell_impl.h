@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The completion cell: what every eddy_future is. It ends once, from any thread, in one int64_t and
+ * perhaps one owned payload, and wakes whoever waits: a task, a plain thread, a callback, another cell.
+ *
+ *     PENDING --eddyi_cell_complete--> DONE        (never back; a second complete is refused)
+ *
+ * References: one for the handle that a user holds, one for the producer, and one for each message
+ * under way between threads. The class frees it with the last.
+ */
+#ifndef EDDY_RUNTIME_LOOP_CELL_IMPL_H
+#define EDDY_RUNTIME_LOOP_CELL_IMPL_H
+
+#include <stdatomic.h>
+
+#include <eddy/runtime/base/spin_impl.h>
+#include <eddy/runtime/loop/loop_impl.h>
+
+typedef struct eddy_future eddy_future;
+
+/* Somebody who waits for a cell. Linked under the cell's lock. */
+struct eddyi_waiter {
+    struct eddyi_list link;
+    /* Called once, under the cell's lock, on whichever thread completed it: only wakes, enqueues or
+     * counts, and may be the last moment at which the waiter's memory exists. A waiter whose work
+     * must not be done under the lock sets `later`, which is then called after unlocking. */
+    void (*wake)(struct eddyi_waiter *waiter, eddy_future *cell);
+    void (*later)(struct eddyi_waiter *waiter, eddy_future *cell);
+};
+
+struct eddyi_cell_class {
+    const char *kind;                   /* "task", "operation", "promise": for dumps */
+    /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code` is -ECANCELED or -ETIME. */
+    void (*cancel)(eddy_future *cell, int code);
+    void (*free)(eddy_future *cell);    /* the last reference is gone */
+};
+
+struct eddy_future {
+    _Atomic uint32_t refs;
+    _Atomic uint8_t done;               /* 0 PENDING, 1 DONE; set under `lock`, read anywhere with acquire */
+    _Atomic uint8_t observed;           /* somebody has read the result */
+    _Atomic int cancel_code;            /* 0, or the code with which a cancel was asked */
+    struct eddyi_spin lock;             /* guards waiters and the step to DONE */
+    int64_t result;                     /* valid when DONE */
+    void *payload;                      /* owned until taken; NULL for none */
+    size_t payload_len;
+    void (*dispose)(void *payload);     /* frees the payload; NULL with no payload */
+    struct eddyi_list waiters;          /* struct eddyi_waiter */
+    const struct eddyi_cell_class *class;
+    eddy_loop *home;                    /* where cancel runs; NULL: on the calling thread */
+    const char *site;                   /* "file:line" of its start, or NULL */
+    struct eddyi_ready cancel_message;  /* cancel asked from another thread */
+    struct eddyi_ready release_message; /* released on another thread */
+    struct eddyi_list owned;            /* in the list of the scope that owns the handle */
+    eddy_loop *owner;                   /* that scope's loop, whose thread alone touches `owned`; NULL:
+                                         * no scope owns the handle */
+};
+
+void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,
+                     uint32_t refs);
+void eddyi_cell_ref(eddy_future *cell);
+void eddyi_cell_unref(eddy_future *cell);
+static inline bool eddyi_cell_is_done(const eddy_future *cell) {
+    return atomic_load_explicit(&cell->done, memory_order_acquire) != 0;
+}
+/* Ends the cell: 0, or -EALREADY when it had ended (the payload is then disposed of). The caller
+ * holds a reference. Any thread. */
+int eddyi_cell_complete(eddy_future *cell, int64_t result, void *payload, size_t payload_len,
+                        void (*dispose)(void *payload));
+/* Links a waiter; false when the cell is DONE already (nothing linked). Any thread. */
+bool eddyi_cell_wait(eddy_future *cell, struct eddyi_waiter *waiter);
+/* Takes a waiter back; false when it has been (or is being) woken. Returns only when no completer
+ * touches the waiter any more. Any thread. */
+bool eddyi_cell_unwait(eddy_future *cell, struct eddyi_waiter *waiter);
+/* Asks the producer to end early, with -ECANCELED or -ETIME. Any thread; only the first ask counts,
+ * and a cell that is DONE takes no notice. */
+void eddyi_cell_cancel(eddy_future *cell, int code);
+/* Marks the result as looked at, so that a failure does not reach on_unobserved. */
+static inline int64_t eddyi_cell_observe(eddy_future *cell) {
+    atomic_store_explicit(&cell->observed, 1, memory_order_relaxed);
+    return cell->result;
+}
+/* A cell that has failed from the start with one reference, so that what returns a future never
+ * returns NULL. Without memory it is a static one that carries -ENOMEM and outlives every release. */
+eddy_future *eddyi_cell_failed(eddy_loop *home, int64_t error);
+
+#endif

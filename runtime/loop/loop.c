@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/loop/loop_impl.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <eddy/runtime/base/detail_impl.h>
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/loop/offload_impl.h>
+
+_Thread_local eddy_loop *eddyi_loop_here;
+
+/* What eddy_loop_post queues. */
+struct post {
+    struct eddyi_ready ready;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+/* ---- making one ------------------------------------------------------------------------------ */
+
+static int open_driver(eddy_loop *loop, const struct eddyi_driver *driver, char *reason,
+                       size_t size) {
+    struct eddyi_driver_opts opts = {
+        .seed = loop->opts.seed,
+        .sq_entries = loop->opts.sq_entries,
+        .cq_entries = loop->opts.cq_entries,
+    };
+    loop->host = &eddyi_host_real;
+    loop->driver = driver;
+    int r = driver->open(loop, &opts, reason, size);
+    if (r < 0) {
+        loop->driver = NULL;
+    }
+    return r;
+}
+
+static uint64_t seed_from_environment(void) {
+    const char *text = getenv("EDDY_SEED");
+    uint64_t seed = text == NULL ? 0 : strtoull(text, NULL, 0);
+    return seed == 0 ? 1 : seed;
+}
+
+/* "auto" tries the ring and falls back; a driver that was named starts or the loop does not. */
+static int choose_driver(eddy_loop *loop) {
+    const char *name = loop->opts.driver;
+    if (name == NULL || name[0] == '\0') {
+        name = getenv("EDDY_DRIVER");
+    }
+    if (name == NULL || name[0] == '\0') {
+        name = "auto";
+    }
+    if (loop->opts.seed == 0) {
+        loop->opts.seed = seed_from_environment();
+    }
+    loop->opts.driver = name;
+    char reason[sizeof loop->driver_reason] = "";
+    if (strcmp(name, "auto") == 0) {
+        if (open_driver(loop, &eddyi_driver_uring, reason, sizeof reason) == 0) {
+            return 0;
+        }
+        memcpy(loop->driver_reason, reason, sizeof reason);
+        return open_driver(loop, &eddyi_driver_epoll, reason, sizeof reason);
+    }
+    static const struct eddyi_driver *const drivers[] = {
+        &eddyi_driver_uring,
+        &eddyi_driver_epoll,
+        &eddyi_driver_sim,
+    };
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+        if (strcmp(name, drivers[i]->name) == 0) {
+            int r = open_driver(loop, drivers[i], reason, sizeof reason);
+            if (r == 0 || r == -ENOMEM || r == -EMFILE || r == -ENFILE) {
+                return r;
+            }
+            return (int)eddyi_detail_set(EDDY_EDRIVER, "driver %s: %s", name, reason);
+        }
+    }
+    return (int)eddyi_detail_set(EDDY_EDRIVER, "no driver is called \"%s\"", name);
+}
+
+int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
+    if (ret_loop == NULL ||
+        (opts != NULL && opts->size != 0 && opts->size > sizeof(eddy_loop_opts))) {
+        return -EINVAL;
+    }
+    eddy_loop *loop = eddyi_zalloc(sizeof *loop);
+    if (loop == NULL) {
+        return -ENOMEM;
+    }
+    if (opts != NULL) {
+        memcpy(&loop->opts, opts, opts->size == 0 ? sizeof loop->opts : opts->size);
+    }
+    if (loop->opts.name == NULL) {
+        loop->opts.name = "loop";
+    }
+    loop->pid = getpid();
+    int r = choose_driver(loop);
+    if (r < 0) {
+        eddyi_free(loop);
+        return r;
+    }
+    loop->now_ns = eddyi_loop_clock(loop);
+    loop->budget = EDDYI_LOOP_BUDGET;
+    *ret_loop = loop;
+    return 0;
+}
+
+/* ---- whose it is ----------------------------------------------------------------------------- */
+
+int eddyi_loop_check(eddy_loop *loop) {
+    if (EDDYI_UNLIKELY(loop->pid != getpid())) {
+        return EDDY_EFORKED;
+    }
+    if (EDDYI_UNLIKELY(!loop->bound)) {
+        loop->thread = pthread_self();
+        loop->bound = true;
+    }
+    return pthread_equal(loop->thread, pthread_self()) ? 0 : EDDY_EWRONGLOOP;
+}
+
+static int enter(eddy_loop *loop) {
+    if (eddyi_loop_here != NULL) {
+        return -EDEADLK;
+    }
+    int r = eddyi_loop_check(loop);
+    if (r < 0) {
+        return r;
+    }
+    loop->running = true;
+    eddyi_loop_here = loop;
+    loop->now_ns = eddyi_loop_clock(loop);
+    return 0;
+}
+
+static void leave(eddy_loop *loop) {
+    loop->running = false;
+    eddyi_loop_here = NULL;
+}
+
+eddy_loop *eddy_loop_current(void) {
+    return eddyi_loop_here;
+}
+
+int64_t eddy_loop_now(eddy_loop *loop) {
+    return eddyi_loop_clock(loop);
+}
+
+const char *eddy_loop_driver(const eddy_loop *loop) {
+    return loop->driver->name;
+}
+
+const char *eddy_loop_driver_reason(const eddy_loop *loop) {
+    return loop->driver_reason;
+}
+
+/* ---- the ready queue ------------------------------------------------------------------------- */
+
+/* The simulation puts an item anywhere in the queue: whatever order a program relies on without
+ * having asked for it shows under some seed. */
+static void insert_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
+    uint64_t place = loop->driver->shuffle(loop, loop->ready_count);
+    struct eddyi_ready **link = &loop->ready_head;
+    for (uint64_t i = 0; i < place && *link != NULL; i++) {
+        link = &(*link)->next;
+    }
+    ready->next = *link;
+    *link = ready;
+    if (ready->next == NULL) {
+        loop->ready_tail = ready;
+    }
+    loop->ready_count++;
+}
+
+static void push_back(eddy_loop *loop, struct eddyi_ready *ready) {
+    ready->next = NULL;
+    if (loop->ready_tail == NULL) {
+        loop->ready_head = ready;
+    } else {
+        loop->ready_tail->next = ready;
+    }
+    loop->ready_tail = ready;
+    loop->ready_count++;
+}
+
+void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready) {
+    if (EDDYI_UNLIKELY(loop->driver->shuffle != NULL)) {
+        insert_shuffled(loop, ready);
+    } else {
+        push_back(loop, ready);
+    }
+}
+
+static struct eddyi_ready *pop_front(eddy_loop *loop) {
+    struct eddyi_ready *ready = loop->ready_head;
+    loop->ready_head = ready->next;
+    if (loop->ready_head == NULL) {
+        loop->ready_tail = NULL;
+    }
+    loop->ready_count--;
+    return ready;
+}
+
+void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready) {
+    if (eddyi_loop_here == loop) {
+        eddyi_loop_ready(loop, ready);
+        return;
+    }
+    struct eddyi_ready *top = atomic_load_explicit(&loop->remote, memory_order_relaxed);
+    do {
+        ready->next = top;
+    } while (!atomic_compare_exchange_weak(&loop->remote, &top, ready));
+    /* Both this and the loop's "sleeping, then look again" are sequentially consistent: either the
+     * loop sees the item or this thread sees it asleep. One write wakes it, whoever comes first. */
+    if (atomic_load(&loop->sleeping) != 0 && atomic_exchange(&loop->sleeping, 0) != 0) {
+        loop->driver->wake(loop);
+    }
+}
+
+/* Moves what other threads queued into the ready queue, oldest first. */
+static void take_remote(eddy_loop *loop) {
+    if (atomic_load_explicit(&loop->remote, memory_order_relaxed) == NULL) {
+        return;
+    }
+    struct eddyi_ready *stack = atomic_exchange(&loop->remote, NULL);
+    struct eddyi_ready *oldest = NULL;
+    while (stack != NULL) {
+        struct eddyi_ready *next = stack->next;
+        stack->next = oldest;
+        oldest = stack;
+        stack = next;
+    }
+    while (oldest != NULL) {
+        struct eddyi_ready *next = oldest->next;
+        eddyi_loop_ready(loop, oldest);
+        oldest = next;
+    }
+}
+
+static void run_post(struct eddyi_ready *ready) {
+    struct post *post = EDDYI_CONTAINER(ready, struct post, ready);
+    void (*fn)(void *) = post->fn;
+    void *arg = post->arg;
+    eddyi_free(post);
+    fn(arg);
+}
+
+int eddy_loop_post(eddy_loop *loop, void (*fn)(void *arg), void *arg) {
+    if (loop == NULL || fn == NULL) {
+        return -EINVAL;
+    }
+    if (loop->pid != getpid()) {
+        return EDDY_EFORKED;
+    }
+    struct post *post = eddyi_alloc(sizeof *post);
+    if (post == NULL) {
+        return -ENOMEM;
+    }
+    *post = (struct post){.ready.run = run_post, .fn = fn, .arg = arg};
+    eddyi_loop_ready_from_any(loop, &post->ready);
+    return 0;
+}
+
+/* ---- timers ---------------------------------------------------------------------------------- */
+
+void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns) {
+    eddyi_timer_disarm(loop, timer);
+    if (deadline_ns == EDDY_NEVER) {
+        return;
+    }
+    eddyi_heap_insert(&loop->timers, &timer->node, deadline_ns);
+    timer->armed = true;
+}
+
+void eddyi_timer_disarm(eddy_loop *loop, struct eddyi_timer *timer) {
+    if (timer->armed) {
+        eddyi_heap_remove(&loop->timers, &timer->node);
+        timer->armed = false;
+    }
+}
+
+static int64_t next_deadline(const eddy_loop *loop) {
+    struct eddyi_heap_node *first = eddyi_heap_min(&loop->timers);
+    return first == NULL ? EDDY_NEVER : first->key;
+}
+
+static void fire_timers(eddy_loop *loop) {
+    struct eddyi_heap_node *first;
+    while ((first = eddyi_heap_min(&loop->timers)) != NULL && first->key <= loop->now_ns) {
+        struct eddyi_timer *timer = EDDYI_CONTAINER(first, struct eddyi_timer, node);
+        eddyi_heap_pop(&loop->timers);
+        timer->armed = false;
+        timer->fire(timer);
+    }
+}
+
+/* ---- the turn -------------------------------------------------------------------------------- */
+
+/* Runs what is ready now, not what becomes ready meanwhile, and no more than the budget allows. */
+static void run_ready(eddy_loop *loop) {
+    loop->budget = EDDYI_LOOP_BUDGET;
+    for (uint64_t left = loop->ready_count; left > 0 && loop->budget > 0; left--) {
+        struct eddyi_ready *ready = pop_front(loop);
+        loop->budget--;
+        ready->run(ready);
+    }
+}
+
+/* One turn; sleeps until `until_ns` at the latest when nothing is ready. */
+static void turn(eddy_loop *loop, int64_t until_ns) {
+    loop->turns++;
+    run_ready(loop);
+    /* A turn that ran nothing costs no clock reading: the last wait ended in one. */
+    if (next_deadline(loop) != EDDY_NEVER) {
+        loop->now_ns = eddyi_loop_clock(loop);
+        fire_timers(loop);
+    }
+    take_remote(loop);
+    int64_t deadline_ns = 0;
+    bool sleeps = loop->ready_head == NULL && !loop->stopping && until_ns > 0;
+    if (sleeps) {
+        int64_t timer_ns = next_deadline(loop);
+        deadline_ns = timer_ns < until_ns ? timer_ns : until_ns;
+        if (loop->tasks_idle != NULL) {
+            loop->tasks_idle(loop);
+        }
+        atomic_store(&loop->sleeping, 1);
+        if (atomic_load(&loop->remote) != NULL) {
+            deadline_ns = 0;
+        }
+    }
+    loop->in_wait = true;
+    loop->driver->wait(loop, deadline_ns);
+    loop->in_wait = false;
+    if (sleeps) {
+        atomic_store_explicit(&loop->sleeping, 0, memory_order_relaxed);
+    }
+    take_remote(loop);
+    if (next_deadline(loop) != EDDY_NEVER) {
+        loop->now_ns = eddyi_loop_clock(loop);
+        fire_timers(loop);
+    }
+}
+
+int eddyi_loop_run_until(eddy_loop *loop, const bool *done) {
+    int r = enter(loop);
+    if (r < 0) {
+        return r;
+    }
+    take_remote(loop);
+    while (!loop->stopping && !*done && (loop->live > 0 || loop->ready_head != NULL)) {
+        turn(loop, EDDY_NEVER);
+    }
+    r = loop->stopping ? 1 : 0;
+    loop->stopping = false;
+    leave(loop);
+    return r;
+}
+
+int eddy_loop_run(eddy_loop *loop) {
+    static const bool never = false;
+    return eddyi_loop_run_until(loop, &never);
+}
+
+int eddy_loop_poll(eddy_loop *loop) {
+    int r = enter(loop);
+    if (r < 0) {
+        return r;
+    }
+    turn(loop, 0);
+    if (loop->driver->arm != NULL) {
+        /* What another thread queues after this look finds the loop asleep and wakes it. */
+        atomic_store(&loop->sleeping, 1);
+        take_remote(loop);
+        int64_t deadline_ns = loop->ready_head != NULL ? 0 : next_deadline(loop);
+        loop->driver->arm(loop, deadline_ns);
+    }
+    r = loop->ready_head != NULL || next_deadline(loop) <= loop->now_ns ? 1 : 0;
+    leave(loop);
+    return r;
+}
+
+int eddy_loop_fd(eddy_loop *loop) {
+    int r = eddyi_loop_check(loop);
+    if (r < 0) {
+        return r;
+    }
+    if (loop->driver->pollable == NULL) {
+        return -ENOTSUP;
+    }
+    int fd = loop->driver->pollable(loop);
+    if (fd >= 0) {
+        atomic_store(&loop->sleeping, 1);
+        take_remote(loop);
+        loop->driver->arm(loop, loop->ready_head != NULL ? 0 : next_deadline(loop));
+    }
+    return fd;
+}
+
+static void stop_here(struct eddyi_ready *ready) {
+    struct post *post = EDDYI_CONTAINER(ready, struct post, ready);
+    ((eddy_loop *)post->arg)->stopping = true;
+    eddyi_free(post);
+}
+
+void eddy_loop_stop(eddy_loop *loop) {
+    if (eddyi_loop_here == loop) {
+        loop->stopping = true;
+        return;
+    }
+    struct post *post = eddyi_alloc(sizeof *post);
+    if (post == NULL) {
+        return;
+    }
+    *post = (struct post){.ready.run = stop_here, .arg = loop};
+    eddyi_loop_ready_from_any(loop, &post->ready);
+}
+
+eddy_loop *eddy_loop_free(eddy_loop *loop) {
+    if (loop == NULL) {
+        return NULL;
+    }
+    bool forked = loop->pid != getpid();
+    if (!forked) {
+        EDDY_ASSERT_SAY(eddyi_loop_here == NULL, "a loop is freed from outside of every loop");
+        int r = enter(loop);
+        EDDY_ASSERT_SAY(r == 0, "a loop is freed on the thread that ran it");
+        if (loop->tasks_drain != NULL) {
+            loop->tasks_drain(loop);
+        }
+        take_remote(loop);
+        loop->stopping = false;
+        while (loop->live > 0 || loop->ready_head != NULL) {
+            turn(loop, EDDY_NEVER);
+        }
+        leave(loop);
+        eddyi_offload_loop_done(loop);
+    }
+    if (loop->tasks_done != NULL) {
+        loop->tasks_done(loop);
+    }
+    loop->driver->close(loop);
+    eddyi_free(loop);
+    return NULL;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a loop. One turn:
+ *
+ *     run ready items within the budget -> fire timers -> take what other threads queued
+ *       -> driver->wait: submit, sleep, complete (which makes items ready)
+ */
+#ifndef EDDY_RUNTIME_LOOP_LOOP_IMPL_H
+#define EDDY_RUNTIME_LOOP_LOOP_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include <eddy/runtime/base/heap_impl.h>
+#include <eddy/runtime/loop/driver_impl.h>
+#include <eddy/runtime/loop/loop.h>
+
+/* Something to run on a loop's thread. Queued at most once at a time. */
+struct eddyi_ready {
+    struct eddyi_ready *next;
+    void (*run)(struct eddyi_ready *ready);
+};
+
+struct eddyi_timer {
+    struct eddyi_heap_node node; /* key: the deadline */
+    void (*fire)(struct eddyi_timer *timer); /* on the loop's thread; wakes, never runs a user's code */
+    bool armed;
+};
+
+/* Suspending calls a turn may make before the loop looks at timers and the kernel again. Found by
+ * measurement to cost nothing at 1,000 and to keep a turn of inline reads under a millisecond. */
+#define EDDYI_LOOP_BUDGET 1024
+
+struct eddyi_offload_job;
+struct eddyi_task_room;
+
+struct eddy_loop {
+    const struct eddyi_driver *driver;
+    void *driver_state;
+    const struct eddyi_host *host;
+
+    struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
+    struct eddyi_ready *ready_tail;
+    uint64_t ready_count;
+    int budget;                     /* what is left of this turn's */
+    bool stopping;                  /* eddy_loop_stop was called */
+    bool running;                   /* inside run or poll */
+    bool in_wait;                   /* inside driver->wait */
+    int64_t now_ns;                 /* the clock as of this turn */
+    struct eddyi_heap timers;
+
+    /* Other threads. */
+    _Atomic(struct eddyi_ready *) remote; /* a stack, taken whole and reversed */
+    _Atomic int sleeping;                 /* 1 between the last look at `remote` and the end of wait */
+
+    uint64_t live;      /* tasks and others for whose end `run` waits */
+    uint64_t turns;     /* statistics */
+    pthread_t thread;   /* bound by the first run, poll or call */
+    bool bound;
+    pid_t pid;          /* the process that made it: another one is a forked child */
+    char driver_reason[160]; /* why the preferred driver did not start, or "" */
+    eddy_loop_opts opts;
+    struct eddy_loop_group *group; /* the loops it works with, or NULL */
+    unsigned index;                /* its place in the group */
+
+    struct eddyi_task_room *tasks;                /* the task room's part of the loop, made on first use */
+    void (*tasks_drain)(eddy_loop *loop);         /* free: cancel every task; the loop then runs until live is 0 */
+    void (*tasks_done)(eddy_loop *loop);          /* free: give the room's memory back */
+    bool (*tasks_idle)(eddy_loop *loop);          /* about to sleep: trim stacks */
+};
+
+extern _Thread_local eddy_loop *eddyi_loop_here; /* the loop that runs on this thread now, or NULL */
+
+/* Loop's thread only: queue `ready` for this loop. */
+void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready);
+/* Any thread: queue `ready`, waking the loop when it sleeps. */
+void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready);
+/* Whether the calling thread may use the loop now: 0, EDDY_EFORKED or EDDY_EWRONGLOOP. */
+int eddyi_loop_check(eddy_loop *loop);
+
+/* As eddy_loop_run, and returns as soon as *done is true. */
+int eddyi_loop_run_until(eddy_loop *loop, const bool *done);
+
+/* The clock, read now; loop->now_ns is the turn's. */
+static inline int64_t eddyi_loop_clock(eddy_loop *loop) {
+    return loop->host->mono_ns(loop->host->ctx);
+}
+
+/* deadline_ns is monotonic; EDDY_NEVER arms nothing. Re-arming moves it. Cannot fail. */
+void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns);
+void eddyi_timer_disarm(eddy_loop *loop, struct eddyi_timer *timer);
+
+#endif
