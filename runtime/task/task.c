@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/task/task_impl.h>
+
+#include <string.h>
+
+#include <eddy/runtime/base/detail_impl.h>
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/task/overflow_impl.h>
+
+_Thread_local eddy_task *eddyi_task_here;
+
+/* Free stacks that stay resident when a loop falls asleep, and how often that is looked at. */
+#define STACKS_KEPT 256
+#define TRIM_INTERVAL_NS EDDY_S
+
+static _Atomic uint64_t last_id;
+
+/* ---- the room -------------------------------------------------------------------------------- */
+
+static void drain(eddy_loop *loop) {
+    eddyi_scope_raise(&loop->tasks->root, -ECANCELED);
+}
+
+static void done(eddy_loop *loop) {
+    struct eddyi_task_room *room = loop->tasks;
+    struct eddyi_list *node;
+    while ((node = eddyi_list_pop_front(&room->root.futures)) != NULL) {
+        eddy_future *cell = EDDYI_LIST_ENTRY(node, eddy_future, owned);
+        cell->owner = NULL;
+        eddyi_cell_drop(cell);
+    }
+    loop->tasks = NULL;
+    eddyi_stack_pool_done(&room->stacks);
+    if (room->fiber_ready) {
+        eddyi_fiber_done(&room->fiber);
+    }
+    eddyi_free(room);
+}
+
+static bool idle(eddy_loop *loop) {
+    struct eddyi_task_room *room = loop->tasks;
+    if (loop->now_ns - room->trimmed_ns < TRIM_INTERVAL_NS) {
+        return false;
+    }
+    room->trimmed_ns = loop->now_ns;
+    eddyi_stack_pool_trim(&room->stacks, STACKS_KEPT);
+    return true;
+}
+
+int eddyi_task_room(eddy_loop *loop) {
+    if (EDDYI_LIKELY(loop->tasks != NULL)) {
+        return 0;
+    }
+    struct eddyi_task_room *room = eddyi_zalloc(sizeof *room);
+    if (room == NULL) {
+        return -ENOMEM;
+    }
+    eddyi_stack_pool_init(&room->stacks, loop->opts.stack_size_bytes);
+    eddyi_list_init(&room->all);
+    eddyi_scope_init(&room->root, NULL, loop, NULL);
+    room->root.policy = EDDY_SCOPE_COLLECT;
+    loop->tasks = room;
+    loop->tasks_drain = drain;
+    loop->tasks_done = done;
+    loop->tasks_idle = idle;
+    return 0;
+}
+
+/* ---- a task's life --------------------------------------------------------------------------- */
+
+static void reclaim(eddy_task *task) {
+    eddy_loop *loop = task->loop;
+    eddyi_list_remove(&task->in_loop);
+    eddyi_local_done(task);
+    eddyi_free(task->detail);
+    eddyi_fiber_done(&task->fiber);
+    eddyi_stack_put(&loop->tasks->stacks, task->stack);
+    loop->live--;
+}
+
+/* From the loop's own fiber into the task's, until it waits or ends. */
+static void resume(struct eddyi_ready *ready) {
+    eddy_task *task = EDDYI_CONTAINER(ready, eddy_task, ready);
+    struct eddyi_task_room *room = task->loop->tasks;
+    if (EDDYI_UNLIKELY(!room->fiber_ready)) {
+        eddyi_fiber_init_thread(&room->fiber);
+        room->fiber_ready = true;
+    }
+    atomic_store_explicit(&task->woken, 0, memory_order_relaxed);
+    task->state = EDDYI_TASK_RUNNING;
+    eddyi_task_here = task;
+    eddyi_fiber_switch(&room->fiber, &task->fiber);
+    eddyi_task_here = NULL;
+    if (task->state == EDDYI_TASK_ENDED) {
+        reclaim(task);
+    }
+}
+
+/* Back to the loop's fiber. Returns when somebody has made the task ready again. */
+static void leave_cpu(eddy_task *task) {
+    struct eddyi_task_room *room = task->loop->tasks;
+    EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
+    eddyi_fiber_switch(&task->fiber, &room->fiber);
+}
+
+/* The task has nothing left in it: tells whoever waits for its result. */
+static void report(eddy_task *task, int cancelled) {
+    struct eddyi_scope *parent = task->root.parent;
+    eddyi_scope_done(&task->root);
+    if (task->cell != NULL) {
+        eddyi_task_cell_ended(task);
+    } else if (task->remote != NULL) {
+        eddyi_remote_ended(task->remote, task, cancelled);
+    } else {
+        eddyi_scope_child_ended(parent, task->result, cancelled, task->site, task->name);
+    }
+}
+
+static void run(void *arg) {
+    eddy_task *task = arg;
+    task->result = task->fn(task->arg);
+    EDDY_ASSERT_SAY(task->scope == &task->root, "a task returned without leaving its scope");
+    int cancelled = task->root.effective;
+    if (task->root.running > 0 || !eddyi_list_empty(&task->root.futures)) {
+        eddyi_scope_raise(&task->root, -ECANCELED);
+        eddyi_scope_join(&task->root);
+    }
+    report(task, cancelled);
+    EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
+    task->state = EDDYI_TASK_ENDED;
+    eddyi_fiber_switch_last(&task->fiber, &task->loop->tasks->fiber);
+}
+
+static char *align_down(char *address, size_t alignment) {
+    return address - ((uintptr_t)address & (alignment - 1));
+}
+
+int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site, eddy_task_fn fn,
+                   void *arg, size_t copy, eddy_task **ret_task) {
+    struct eddyi_stack *stack;
+    int r = eddyi_stack_get(&loop->tasks->stacks, &stack);
+    if (r < 0) {
+        return r;
+    }
+    eddy_task *task = (void *)align_down((char *)stack - sizeof *task, 64);
+    char *top = (char *)task;
+    task->ready.run = resume;
+    task->loop = loop;
+    task->state = EDDYI_TASK_READY;
+    task->copied = copy > 0;
+    atomic_init(&task->woken, 1);
+    task->wait = NULL;
+    task->fn = fn;
+    task->arg = arg;
+    task->cell = NULL;
+    task->remote = NULL;
+    task->stack = stack;
+    task->site = site;
+    task->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+    task->locals = NULL;
+    task->detail = NULL;
+    task->name[0] = '\0';
+    if (copy > 0) {
+        top = align_down(top - copy, _Alignof(max_align_t));
+        memcpy(top, arg, copy);
+        task->arg = top;
+    }
+    if (eddyi_task_here != NULL && (r = eddyi_local_inherit(task, eddyi_task_here)) < 0) {
+        eddyi_stack_put(&loop->tasks->stacks, stack);
+        return r;
+    }
+    eddyi_scope_init(&task->root, scope, loop, task);
+    task->scope = &task->root;
+    eddyi_fiber_init(&task->fiber, stack->low, (size_t)(top - stack->low), run, task);
+    eddyi_list_init(&task->in_loop);
+    eddyi_list_push_back(&loop->tasks->all, &task->in_loop);
+    loop->live++;
+    eddyi_loop_ready(loop, &task->ready);
+    *ret_task = task;
+    return 0;
+}
+
+int eddyi_task_yield(eddy_task *task) {
+    atomic_store_explicit(&task->woken, 1, memory_order_relaxed);
+    task->state = EDDYI_TASK_READY;
+    eddyi_loop_ready(task->loop, &task->ready);
+    leave_cpu(task);
+    return task->scope->effective;
+}
+
+void eddyi_task_park(eddy_task *task, struct eddyi_wait *wait) {
+    wait->task = task;
+    task->wait = wait;
+    task->state = EDDYI_TASK_PARKED;
+    leave_cpu(task);
+    task->wait = NULL;
+}
+
+/* ---- the door from main ---------------------------------------------------------------------- */
+
+struct call {
+    eddy_task_fn fn;
+    void *arg;
+    int64_t result;
+    bool done;
+};
+
+static int64_t run_call(void *arg) {
+    struct call *call = arg;
+    call->result = call->fn(call->arg);
+    call->done = true;
+    return 0;
+}
+
+int64_t eddy_loop_call(eddy_loop *loop, eddy_task_fn fn, void *arg) {
+    if (loop == NULL || fn == NULL) {
+        return -EINVAL;
+    }
+    int r = eddyi_loop_here != NULL ? -EDEADLK : eddyi_loop_check(loop);
+    if (r < 0 || (r = eddyi_task_room(loop)) < 0) {
+        return r;
+    }
+    struct call call = {.fn = fn, .arg = arg};
+    eddy_task *task;
+    loop->tasks->root.running++;
+    r = eddyi_task_new(loop, &loop->tasks->root, NULL, run_call, &call, 0, &task);
+    if (r < 0) {
+        loop->tasks->root.running--;
+        return r;
+    }
+    memcpy(task->name, "main", sizeof "main");
+    r = eddyi_loop_run_until(loop, &call.done);
+    if (call.done) {
+        return call.result;
+    }
+    /* Stopped. The task's argument and this frame are the caller's: it must have ended first. */
+    eddyi_scope_raise(&task->root, -ECANCELED);
+    while (!call.done) {
+        eddyi_loop_run_until(loop, &call.done);
+    }
+    return -ECANCELED;
+}
+
+/* ---- what a task knows of itself ------------------------------------------------------------- */
+
+int eddy_yield(void) {
+    eddy_task *task = eddyi_task_here;
+    return task == NULL ? EDDY_ENOTASK : eddyi_task_yield(task);
+}
+
+int eddy_checkpoint(void) {
+    eddy_task *task;
+    return eddyi_task_enter(&task);
+}
+
+void eddy_task_name_set(const char *name) {
+    eddy_task *task = eddyi_task_here;
+    if (task != NULL && name != NULL) {
+        size_t len = strnlen(name, sizeof task->name - 1);
+        memcpy(task->name, name, len);
+        task->name[len] = '\0';
+    }
+}
+
+const char *eddy_task_name(void) {
+    return eddyi_task_here == NULL ? NULL : eddyi_task_here->name;
+}
+
+uint64_t eddy_task_id(void) {
+    return eddyi_task_here == NULL ? 0 : eddyi_task_here->id;
+}
+
+/* ---- what lower rooms ask of the running task ------------------------------------------------ */
+
+static struct eddyi_detail *detail_of_task(bool make) {
+    eddy_task *task = eddyi_task_here;
+    if (task == NULL) {
+        return NULL;
+    }
+    if (task->detail == NULL && make) {
+        task->detail = eddyi_zalloc(sizeof *task->detail);
+    }
+    return task->detail;
+}
+
+static bool describe_overflow(void *fault, struct eddyi_overflow_facts *ret_facts) {
+    eddy_task *task = eddyi_task_here;
+    if (task == NULL || !eddyi_stack_in_guard(task->stack, fault)) {
+        return false;
+    }
+    *ret_facts = (struct eddyi_overflow_facts){
+        .name = task->name,
+        .site = task->site,
+        .stack_bytes = task->stack->size,
+    };
+    return true;
+}
+
+/* Set once, before any thread of ours exists. */
+__attribute__((constructor)) static void connect_lower_rooms(void) {
+    eddyi_detail_of_task = detail_of_task;
+    eddyi_panic_context = eddy_task_name;
+    eddyi_overflow_describe = describe_overflow;
+}
