@@ -1,18 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that a make target needs, and does nothing when all are there.
-# Usage: tools/install-packages.sh run|test|bench|check ...      (several may be named)
+# Usage: tools/install-packages.sh run|test|bench|check|arm64 ...      (several may be named)
 set -eu
 
 run="gcc g++ cmake ninja-build pkg-config liburing-dev"
-test="$run libcmocka-dev valgrind curl wrk nginx-light python3 libuv1-dev"
-bench="$test python3-uvloop"
-check="$test clang clang-tidy clang-format gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+test="$run libcmocka-dev valgrind curl wrk python3 libuv1-dev"
+bench="$run libuv1-dev wrk nginx-light python3"
+check="$test clang clang-tidy clang-format"
+arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user"
 
 wanted=""
 for group in "$@"; do
     case $group in
-        run | test | bench | check) wanted="$wanted ${!group}" ;;
+        run | test | bench | check | arm64) wanted="$wanted ${!group}" ;;
         *) echo "$0: no such group: $group" >&2; exit 2 ;;
     esac
 done

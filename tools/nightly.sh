@@ -1,0 +1,26 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What takes too long for each change: the whole suite again and again with new seeds on every
+# driver, under both sanitizers and Valgrind, and the fuzzers for long. MINUTES (default 60) is the
+# time for repetition; each fuzzer gets FUZZ_SECONDS (default 600).
+set -eu
+cd "$(dirname "$0")/.."
+minutes=${MINUTES:-60}
+fuzz_seconds=${FUZZ_SECONDS:-600}
+
+tools/build.sh dev
+ctest --preset dev -j "$(nproc)"
+tools/valgrind.sh
+for preset in asan tsan; do
+    tools/build.sh "$preset"
+done
+end=$((SECONDS + minutes * 60))
+round=0
+while [ $SECONDS -lt $end ]; do
+    round=$((round + 1))
+    for preset in dev asan tsan; do
+        echo "--- round $round, $preset"
+        ctest --preset "$preset" -j "$(nproc)" -LE 'tidy|package'
+    done
+done
+tools/fuzz.sh "$fuzz_seconds"
