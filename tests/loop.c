@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What LOOP_TEST stands on. Apart from test.c, so that a program without it links without a loop. */
+/* What LOOP_TEST stands on; apart from test.c, so that a program without it links without a loop */
 #include "test.h"
 
 #include <eddy/runtime/loop/loop.h>

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the test programs of the dev build under Valgrind, those with LOOP_TEST on each driver that is
-# named. Usage: tools/valgrind.sh [-d "epoll sim"] [PATTERN ...]: only programs whose path has one.
+# Runs the test programs of the dev build under Valgrind, those with LOOP_TEST on each driver that
+# is named. Usage: tools/valgrind.sh [-d "epoll sim"] [PATTERN ...]: programs whose path has one.
 set -eu
 cd "$(dirname "$0")/.."
 drivers="uring epoll sim"

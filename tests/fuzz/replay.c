@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in for libFuzzer where there is none: gives each file of the folders that are named, and the
- * empty input, to the fuzz target once. So the corpus is a regression test of every build.
+ * Stands in for libFuzzer where there is none: gives each file of the folders that are named, and
+ * the empty input, to the fuzz target once. So the corpus is a regression test of every build.
  */
 #include <dirent.h>
 #include <limits.h>

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is built into a prefix of its own, and builds a user's project in C and in C++
-# against it: with pkg-config, shared and static, and with find_package. Only the prefix is named, so
-# a file that is missing there, or a path into the build tree, shows.
+# against it: with pkg-config, shared and static, and with find_package. Only the prefix is named,
+# so a file that is missing there, or a path into the build tree, shows.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

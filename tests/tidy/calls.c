@@ -23,9 +23,10 @@ static const struct rule {
      LIBRARY, "runtime/app/", "a library does not print; return an error or call the hook"},
     {"exit _exit quick_exit atexit abort", LIBRARY, "runtime/base/assert.c runtime/app/ proc/",
      "a library does not end the process; return an error, or EDDY_ASSERT for a broken invariant"},
-    {"signal sigaction sigprocmask pthread_sigmask setlocale umask chdir setenv putenv unsetenv",
-     LIBRARY, "runtime/app/ proc/",
-     "nothing process-wide is touched outside eddy_main and explicit calls"},
+    {"signal sigaction sigprocmask setlocale umask chdir setenv putenv unsetenv", LIBRARY,
+     "runtime/app/ proc/", "nothing process-wide is touched outside eddy_main and explicit calls"},
+    {"pthread_sigmask", LIBRARY, "runtime/app/ proc/ runtime/base/host. runtime/driver/",
+     "a thread's signals are its owner's; the host starts threads that take none"},
     {"setjmp longjmp sigsetjmp siglongjmp alloca", EVERYWHERE, "",
      "no jumps across stacks and no stack of unknown size; return through the callers"},
     {"strcpy strcat sprintf vsprintf gets strtok strncpy", EVERYWHERE, "",
@@ -39,7 +40,7 @@ static const struct rule {
     {"socket socketpair bind listen accept accept4 connect setsockopt getsockopt getsockname "
      "getpeername shutdown open openat close stat fstat lstat fstatat pread pwrite clock_gettime "
      "gettimeofday time getrandom pthread_create pthread_join sysconf sched_getaffinity",
-     LIBRARY, "runtime/base/host. runtime/driver/",
+     LIBRARY, "runtime/base/host. runtime/base/cpu. runtime/driver/",
      "ask the loop's host (runtime/base/host_impl.h) or its driver, which a simulation can "
      "replace"},
 };
