@@ -49,7 +49,7 @@ static const char *running_task(void) {
 }
 
 _Noreturn void eddyi_panic(const char *file, int line_number, const char *condition,
-    const char *sentence) {
+                           const char *sentence) {
     struct line line;
     line.len = 0;
     add(&line, "eddy: ");

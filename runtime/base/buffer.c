@@ -7,7 +7,7 @@
 #include <eddy/runtime/base/buffer.h>
 #include <eddy/runtime/base/memory_impl.h>
 
-#define FIRST_CAP 64          /* a line of text; less would only be resized at once */
+#define FIRST_CAP 64        /* a line of text; less would only be resized at once */
 #define LARGEST PTRDIFF_MAX /* beyond it pointers into the buffer could not be subtracted */
 
 void eddy_buffer_done(eddy_buffer *buffer) {
@@ -60,8 +60,7 @@ int eddy_buffer_append_slice(eddy_buffer *buffer, eddy_slice slice) {
 }
 
 /* Formats behind the used bytes. Gives the length of the text, also when it did not fit. */
-static int64_t format_tail(eddy_buffer *buffer, const char *format, va_list args)
-    EDDY_PRINTF(2, 0);
+static int64_t format_tail(eddy_buffer *buffer, const char *format, va_list args) EDDY_PRINTF(2, 0);
 
 static int64_t format_tail(eddy_buffer *buffer, const char *format, va_list args) {
     size_t room = buffer->cap - buffer->len;

@@ -78,7 +78,7 @@ static int real_socketpair(void *ctx, int domain, int type, int protocol, int re
 
 static int real_bind(void *ctx, int fd, const struct sockaddr *address, socklen_t len) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(bind(fd, address, len)); /* of a path: may wait for a folder's lock */
+    return (int)AGAIN_ON_EINTR(bind(fd, address, len)); /* a path may wait for a folder's lock */
 }
 
 static int real_listen(void *ctx, int fd, int backlog) {

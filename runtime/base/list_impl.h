@@ -15,7 +15,8 @@ struct eddyi_list {
     struct eddyi_list *prev;
 };
 
-#define EDDYI_LIST_INIT(name) {&(name), &(name)}
+#define EDDYI_LIST_INIT(name) \
+    { &(name), &(name) }
 
 static inline void eddyi_list_init(struct eddyi_list *node) {
     node->next = node;

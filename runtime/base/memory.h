@@ -10,11 +10,11 @@
 
 EDDY_BEGIN_DECLS
 
-/* An allocator. All three are called from any thread at once. Zeroed size never arrives. */
+/* An allocator. All three are called from any thread at once. A size of 0 never arrives. */
 typedef struct eddy_memory {
-    void *(*alloc)(size_t size, void *ctx);              /* NULL when there is no memory */
-    void *(*resize)(void *old, size_t size, void *ctx);  /* as realloc; old is never NULL */
-    void (*free)(void *old, void *ctx);                  /* old is never NULL */
+    void *(*alloc)(size_t size, void *ctx);             /* NULL when there is no memory */
+    void *(*resize)(void *old, size_t size, void *ctx); /* as realloc; old is never NULL */
+    void (*free)(void *old, void *ctx);                 /* old is never NULL */
     void *ctx;
 } eddy_memory;
 
