@@ -42,8 +42,7 @@ void test_register(struct test_case *test) {
 
 /* --- checks ----------------------------------------------------------------------------------- */
 
-/* Ends the process without unwinding: we may stand on a task's stack, or in some thread. */
-static _Noreturn void fail_at(const char *file, int line, const char *format, ...) {
+void test_fail(const char *file, int line, const char *format, ...) {
     va_list args;
     fprintf(stderr, "%s:%d: ", file, line);
     va_start(args, format);
@@ -60,42 +59,27 @@ void test_skip(const char *why) {
     _exit(EXIT_SKIPPED);
 }
 
-void test_check(bool condition, const char *text, const char *file, int line) {
-    if (!condition) {
-        fail_at(file, line, "not so: %s", text);
-    }
-}
-
 /* Small negative numbers are nearly always errors, and their names say more. */
 static const char *name_of(int64_t number) {
     return number < 0 && number > -6000 ? eddy_error_name(number) : "";
 }
 
-void test_check_eq(int64_t got, int64_t wanted, const char *got_text, const char *wanted_text,
-                   const char *file, int line) {
-    if (got != wanted) {
-        fail_at(file, line, "%s is %lld (%#llx) %s, not %s, %lld (%#llx) %s", got_text,
-                (long long)got, (unsigned long long)got, name_of(got), wanted_text,
-                (long long)wanted, (unsigned long long)wanted, name_of(wanted));
-    }
-}
-
-void test_check_ptr_eq(const void *got, const void *wanted, const char *got_text,
-                       const char *wanted_text, const char *file, int line) {
-    if (got != wanted) {
-        fail_at(file, line, "%s is %p, not %s, %p", got_text, got, wanted_text, wanted);
-    }
+void test_fail_eq(int64_t got, int64_t wanted, const char *got_text, const char *wanted_text,
+                  const char *file, int line) {
+    test_fail(file, line, "%s is %lld (%#llx) %s, not %s, %lld (%#llx) %s", got_text,
+              (long long)got, (unsigned long long)got, name_of(got), wanted_text, (long long)wanted,
+              (unsigned long long)wanted, name_of(wanted));
 }
 
 void test_check_str(const char *got, const char *wanted, const char *text, const char *file,
                     int line) {
     if (got == NULL || wanted == NULL) {
         if (got != wanted) {
-            fail_at(file, line, "%s is %s, not %s", text, got == NULL ? "NULL" : got,
-                    wanted == NULL ? "NULL" : wanted);
+            test_fail(file, line, "%s is %s, not %s", text, got == NULL ? "NULL" : got,
+                      wanted == NULL ? "NULL" : wanted);
         }
     } else if (strcmp(got, wanted) != 0) {
-        fail_at(file, line, "%s is\n    \"%s\", not\n    \"%s\"", text, got, wanted);
+        test_fail(file, line, "%s is\n    \"%s\", not\n    \"%s\"", text, got, wanted);
     }
 }
 
@@ -126,24 +110,8 @@ void test_check_bytes(const void *got, size_t got_len, const void *wanted, size_
         fprintf(stderr, "from byte %zu on:\n", from);
         print_bytes("got   ", a, from, got_len);
         print_bytes("wanted", b, from, wanted_len);
-        fail_at(file, line, "%s has %zu bytes and differs at byte %zu from the %zu wanted", text,
-                got_len, same, wanted_len);
-    }
-}
-
-int64_t test_check_ok(int64_t result, const char *text, const char *file, int line) {
-    if (result < 0) {
-        fail_at(file, line, "%s failed: %s (%lld), %s", text, eddy_error_name(result),
-                (long long)result, eddy_error_text(result));
-    }
-    return result;
-}
-
-void test_check_err(int64_t result, int64_t error, const char *text, const char *error_text,
-                    const char *file, int line) {
-    if (result != error) {
-        fail_at(file, line, "%s gave %lld %s, not %s (%lld)", text, (long long)result,
-                result < 0 ? eddy_error_name(result) : "", error_text, (long long)error);
+        test_fail(file, line, "%s has %zu bytes and differs at byte %zu from the %zu wanted", text,
+                  got_len, same, wanted_len);
     }
 }
 
@@ -191,7 +159,7 @@ const char *test_tmpdir(void) {
     if (path[0] == '\0') {
         name_tmpdir(path, getpid());
         if (mkdir(path, 0700) < 0) {
-            fail_at(__FILE__, __LINE__, "cannot make %s: %s", path, strerror(errno));
+            test_fail(__FILE__, __LINE__, "cannot make %s: %s", path, strerror(errno));
         }
     }
     return path;
@@ -231,15 +199,16 @@ int64_t test_each_allocation_fails(int64_t (*scenario)(void *arg), void *arg) {
             reached = eddy_memory_fail_at(0, false) >= k;
             runs++;
             if (result < 0 && (!reached || result != -ENOMEM)) {
-                fail_at(__FILE__, __LINE__, "with allocation %lld%s failing%s: %s (%lld)",
-                        (long long)k, all ? " and all after it" : "",
-                        reached ? "" : " (it was not reached)", eddy_error_name(result),
-                        (long long)result);
+                test_fail(__FILE__, __LINE__, "with allocation %lld%s failing%s: %s (%lld)",
+                          (long long)k, all ? " and all after it" : "",
+                          reached ? "" : " (it was not reached)", eddy_error_name(result),
+                          (long long)result);
             }
             if (eddy_memory_blocks() != before) {
-                fail_at(__FILE__, __LINE__,
-                        "with allocation %lld%s failing: %lld blocks were leaked", (long long)k,
-                        all ? " and all after it" : "", (long long)(eddy_memory_blocks() - before));
+                test_fail(__FILE__, __LINE__,
+                          "with allocation %lld%s failing: %lld blocks were leaked", (long long)k,
+                          all ? " and all after it" : "",
+                          (long long)(eddy_memory_blocks() - before));
             }
         }
     }
@@ -257,7 +226,7 @@ static void list_descriptors(bool open[1024]) {
     memset(open, 0, 1024 * sizeof open[0]);
     DIR *dir = opendir("/proc/self/fd");
     if (dir == NULL) {
-        fail_at(__FILE__, __LINE__, "cannot read /proc/self/fd: %s", strerror(errno));
+        test_fail(__FILE__, __LINE__, "cannot read /proc/self/fd: %s", strerror(errno));
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         int fd = atoi(entry->d_name);

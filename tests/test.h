@@ -46,7 +46,8 @@
 
 /* --- checks: each evaluates its arguments once ------------------------------------------------ */
 
-#define CHECK(condition) test_check((condition), #condition, __FILE__, __LINE__)
+#define CHECK(condition) \
+    ((condition) ? (void)0 : test_fail(__FILE__, __LINE__, "not so: %s", #condition))
 /* Integers of any kind, compared as int64_t. */
 #define CHECK_EQ(got, wanted) \
     test_check_eq((int64_t)(got), (int64_t)(wanted), #got, #wanted, __FILE__, __LINE__)
@@ -104,18 +105,46 @@ void test_run_plain(void (*body)(void));
 void test_run_in_loop(void (*body)(void)); /* loop.c */
 void test_register(struct test_case *test);
 _Noreturn void test_skip(const char *why);
-void test_check(bool condition, const char *text, const char *file, int line);
-void test_check_eq(int64_t got, int64_t wanted, const char *got_text, const char *wanted_text,
-                   const char *file, int line);
-void test_check_ptr_eq(const void *got, const void *wanted, const char *got_text,
-                       const char *wanted_text, const char *file, int line);
+/* Ends the process without unwinding: we may stand on a task's stack, or in some thread. */
+__attribute__((format(printf, 3, 4))) _Noreturn void test_fail(const char *file, int line,
+                                                               const char *format, ...);
+_Noreturn void test_fail_eq(int64_t got, int64_t wanted, const char *got_text,
+                            const char *wanted_text, const char *file, int line);
 void test_check_str(const char *got, const char *wanted, const char *text, const char *file,
                     int line);
 void test_check_bytes(const void *got, size_t got_len, const void *wanted, size_t wanted_len,
                       const char *text, const char *file, int line);
-int64_t test_check_ok(int64_t result, const char *text, const char *file, int line);
-void test_check_err(int64_t result, int64_t error, const char *text, const char *error_text,
-                    const char *file, int line);
+
+/* Inline, so that a compiler and an analyser see what holds afterwards. */
+static inline void test_check_eq(int64_t got, int64_t wanted, const char *got_text,
+                                 const char *wanted_text, const char *file, int line) {
+    if (got != wanted) {
+        test_fail_eq(got, wanted, got_text, wanted_text, file, line);
+    }
+}
+
+static inline void test_check_ptr_eq(const void *got, const void *wanted, const char *got_text,
+                                     const char *wanted_text, const char *file, int line) {
+    if (got != wanted) {
+        test_fail(file, line, "%s is %p, not %s, %p", got_text, got, wanted_text, wanted);
+    }
+}
+
+static inline int64_t test_check_ok(int64_t result, const char *text, const char *file, int line) {
+    if (result < 0) {
+        test_fail(file, line, "%s failed: %s (%lld), %s", text, eddy_error_name(result),
+                  (long long)result, eddy_error_text(result));
+    }
+    return result;
+}
+
+static inline void test_check_err(int64_t result, int64_t error, const char *text,
+                                  const char *error_text, const char *file, int line) {
+    if (result != error) {
+        test_fail(file, line, "%s gave %lld %s, not %s (%lld)", text, (long long)result,
+                  result < 0 ? eddy_error_name(result) : "", error_text, (long long)error);
+    }
+}
 
 #define TEST_CASE_(name_, run_, seconds_) \
     static void test_case_##name_(void); \
