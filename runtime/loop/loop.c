@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/loop/loop_impl.h>
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,8 @@ void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready) {
         eddyi_loop_ready(loop, ready);
         return;
     }
+    /* As soon as the item is queued the loop may run it, end and be freed: that waits for this. */
+    atomic_fetch_add_explicit(&loop->wakers, 1, memory_order_relaxed);
     struct eddyi_ready *top = atomic_load_explicit(&loop->remote, memory_order_relaxed);
     do {
         ready->next = top;
@@ -217,6 +220,7 @@ void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready) {
     if (atomic_load(&loop->sleeping) != 0 && atomic_exchange(&loop->sleeping, 0) != 0) {
         loop->driver->wake(loop);
     }
+    atomic_fetch_sub_explicit(&loop->wakers, 1, memory_order_release);
 }
 
 /* Moves what other threads queued into the ready queue, oldest first. */
@@ -437,6 +441,9 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         }
         leave(loop);
         eddyi_offload_loop_done(loop);
+        while (atomic_load_explicit(&loop->wakers, memory_order_acquire) != 0) {
+            sched_yield();
+        }
     }
     if (loop->tasks_done != NULL) {
         loop->tasks_done(loop);

@@ -53,16 +53,18 @@ struct eddy_loop {
     /* Other threads. */
     _Atomic(struct eddyi_ready *) remote; /* a stack, taken whole and reversed */
     _Atomic int sleeping;                 /* 1 between the last look at `remote` and the end of wait */
+    _Atomic unsigned wakers;              /* threads inside eddyi_loop_ready_from_any */
 
     uint64_t live;      /* tasks and others for whose end `run` waits */
     uint64_t turns;     /* statistics */
     pthread_t thread;   /* bound by the first run, poll or call */
-    bool bound;
+    _Atomic bool bound; /* `thread` is valid; other threads ask too */
     pid_t pid;          /* the process that made it: another one is a forked child */
     char driver_reason[160]; /* why the preferred driver did not start, or "" */
     eddy_loop_opts opts;
     struct eddy_loop_group *group; /* the loops it works with, or NULL */
     unsigned index;                /* its place in the group */
+    bool uses_offload;             /* counted by the offload pool */
 
     struct eddyi_task_room *tasks;                /* the task room's part of the loop, made on first use */
     void (*tasks_drain)(eddy_loop *loop);         /* free: cancel every task; the loop then runs until live is 0 */
@@ -78,6 +80,11 @@ void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready);
 void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready);
 /* Whether the calling thread may use the loop now: 0, EDDY_EFORKED or EDDY_EWRONGLOOP. */
 int eddyi_loop_check(eddy_loop *loop);
+/* Whether the loop is bound to the calling thread, running or not. Any thread. */
+static inline bool eddyi_loop_is_bound_here(const eddy_loop *loop) {
+    return atomic_load_explicit(&loop->bound, memory_order_acquire) &&
+           pthread_equal(loop->thread, pthread_self());
+}
 
 /* As eddy_loop_run, and returns as soon as *done is true. */
 int eddyi_loop_run_until(eddy_loop *loop, const bool *done);

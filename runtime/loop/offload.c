@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pool. A thread is in one of four places, and knows no others:
+ *
+ *     coming ----> taking jobs <----> lingering (spins for a moment, at most one does)
+ *       ^               |                |
+ *       |               v                v
+ *       +-- woken --- asleep ----------> ended, after a few idle seconds or when the pool ends
+ *
+ * Coming are those that will look at the queue by themselves: started, woken, lingering. A job that
+ * finds fewer of them than there are jobs wakes a sleeper, or starts a thread when none sleeps; so
+ * each sleep ends in one wake-up at most, and a burst of jobs does not wake one thread many times.
+ */
+#include <eddy/runtime/loop/offload_impl.h>
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/spin_impl.h>
+
+/* More threads than processors, because they mostly wait; no more than that, because what they wait
+ * for is one disk. */
+#define THREADS_MIN 4
+
+/* A thread that has been idle for so long ends. */
+#define IDLE_NS (3 * EDDY_S)
+
+/*
+ * How long a thread looks for the next job before it sleeps. To wake a sleeping one takes 50
+ * microseconds; one that still looks takes the job in less than one.
+ */
+#define LINGER_NS (50 * EDDY_US)
+
+/* Looks between two readings of the clock while lingering. */
+#define LOOKS_PER_CLOCK 32
+
+enum { JOB_QUEUED, JOB_RUNNING, JOB_DONE };
+
+/* A thread that sleeps; on its stack. */
+struct sleeper {
+    struct eddyi_list link;   /* in pool.sleepers */
+    _Atomic uint32_t woken;   /* a futex */
+};
+
+/*
+ * One for the process, because what it saves is the disk's and the processors', not a loop's. Under
+ * `lock` but for the atomics.
+ */
+static struct {
+    _Atomic pid_t owner;       /* the process for which the rest is true; its negative: being set up */
+    pthread_mutex_t lock;
+    pthread_cond_t ended;      /* `threads` has become 0 */
+    struct eddyi_list queue;   /* jobs, oldest first */
+    struct eddyi_list sleepers; /* latest first: its cache is warm, and the others can end */
+    _Atomic unsigned queued;   /* jobs in `queue`; read without the lock by who lingers */
+    _Atomic bool ending;       /* threads end when they find no job */
+    unsigned coming;
+    unsigned lingering;
+    unsigned threads;          /* started and not ended */
+    unsigned threads_max;
+    unsigned loops;            /* that have used the pool and have not been freed */
+    bool lingers;              /* there is a second processor to linger on */
+    bool has_last;
+    pthread_t last;            /* the thread that ended last, to be joined by the next that does */
+} pool;
+
+/* ---- the way back ---------------------------------------------------------------------------- */
+
+static void deliver(struct eddyi_ready *ready) {
+    struct eddyi_offload_job *job = EDDYI_CONTAINER(ready, struct eddyi_offload_job, ready);
+    job->loop->live--;
+    job->done(job);
+}
+
+static void finish(struct eddyi_offload_job *job, int64_t result) {
+    job->result = result;
+    job->ready.run = deliver;
+    eddyi_loop_ready_from_any(job->loop, &job->ready);
+}
+
+void eddyi_offload_finish(struct eddyi_offload_job *job) {
+    job->loop->live++;
+    atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+    finish(job, job->result);
+}
+
+/* ---- threads --------------------------------------------------------------------------------- */
+
+static void futex_wait(_Atomic uint32_t *word, int64_t timeout_ns) {
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / EDDY_S),
+                               .tv_nsec = (long)(timeout_ns % EDDY_S)};
+    /* Whatever it returns, the caller looks at the word itself. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *word) {
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Takes the latest sleeper out and marks it; the caller makes the call, after unlocking. */
+static struct sleeper *wake_sleeper(void) {
+    struct eddyi_list *node = eddyi_list_pop_front(&pool.sleepers);
+    if (node == NULL) {
+        return NULL;
+    }
+    struct sleeper *sleeper = EDDYI_LIST_ENTRY(node, struct sleeper, link);
+    pool.coming++;
+    atomic_store_explicit(&sleeper->woken, 1, memory_order_relaxed);
+    return sleeper;
+}
+
+/* Under the lock, given up meanwhile: runs jobs until the queue is empty. */
+static void run_jobs(void) {
+    struct eddyi_list *node;
+    while ((node = eddyi_list_pop_front(&pool.queue)) != NULL) {
+        struct eddyi_offload_job *job =
+            EDDYI_LIST_ENTRY(node, struct eddyi_offload_job, in_queue);
+        atomic_fetch_sub_explicit(&pool.queued, 1, memory_order_relaxed);
+        atomic_store_explicit(&job->state, JOB_RUNNING, memory_order_relaxed);
+        pthread_mutex_unlock(&pool.lock);
+        int64_t result = job->run(job);
+        atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+        finish(job, result); /* from here on it is the loop's */
+        pthread_mutex_lock(&pool.lock);
+    }
+}
+
+/* Under the lock, given up meanwhile: true when there is a job before it is time to sleep. */
+static bool linger(void) {
+    const struct eddyi_host *host = &eddyi_host_real;
+    if (!pool.lingers || pool.lingering > 0) {
+        return false;
+    }
+    pool.lingering++;
+    pool.coming++;
+    pthread_mutex_unlock(&pool.lock);
+    int64_t end_ns = host->mono_ns(host->ctx) + LINGER_NS;
+    for (unsigned looks = 1;; looks++) {
+        if (atomic_load_explicit(&pool.queued, memory_order_relaxed) > 0 ||
+            atomic_load_explicit(&pool.ending, memory_order_relaxed) ||
+            (looks % LOOKS_PER_CLOCK == 0 && host->mono_ns(host->ctx) >= end_ns)) {
+            break;
+        }
+        eddyi_spin_pause();
+    }
+    pthread_mutex_lock(&pool.lock);
+    pool.coming--;
+    pool.lingering--;
+    return !eddyi_list_empty(&pool.queue);
+}
+
+/* Under the lock, given up meanwhile: false when nobody has come in a long time. */
+static bool sleep_until_woken(void) {
+    struct sleeper sleeper = {.woken = 0};
+    eddyi_list_init(&sleeper.link);
+    eddyi_list_push_front(&pool.sleepers, &sleeper.link);
+    pthread_mutex_unlock(&pool.lock);
+    futex_wait(&sleeper.woken, IDLE_NS);
+    pthread_mutex_lock(&pool.lock);
+    if (atomic_load_explicit(&sleeper.woken, memory_order_relaxed) != 0) {
+        pool.coming--;
+        return true;
+    }
+    eddyi_list_remove(&sleeper.link);
+    return false;
+}
+
+static bool is_ending(void) {
+    return atomic_load_explicit(&pool.ending, memory_order_relaxed);
+}
+
+static void *work(void *arg) {
+    (void)arg;
+    pthread_mutex_lock(&pool.lock);
+    pool.coming--;
+    for (;;) {
+        run_jobs();
+        if (!is_ending() && linger()) {
+            continue;
+        }
+        if (is_ending() || (!sleep_until_woken() && eddyi_list_empty(&pool.queue))) {
+            break;
+        }
+    }
+    /* Nobody waits for an idle thread, so each one that ends joins the one before it. */
+    bool joins = pool.has_last;
+    pthread_t before = pool.last;
+    pool.last = pthread_self();
+    pool.has_last = true;
+    pool.threads--;
+    if (pool.threads == 0) {
+        pthread_cond_broadcast(&pool.ended);
+    }
+    pthread_mutex_unlock(&pool.lock);
+    if (joins) {
+        eddyi_host_real.thread_join(eddyi_host_real.ctx, before);
+    }
+    return NULL;
+}
+
+/* Under the lock. */
+static int start_thread(const struct eddyi_host *host) {
+    pthread_t thread;
+    if (eddyi_memory_refused()) {
+        return -ENOMEM;
+    }
+    int r = host->thread_start(host->ctx, "eddy-offload", work, NULL, &thread);
+    if (r < 0) {
+        return r;
+    }
+    pool.threads++;
+    pool.coming++;
+    return 0;
+}
+
+/* ---- the pool -------------------------------------------------------------------------------- */
+
+/* Makes the pool this process's. In a forked child what is there is a copy of the parent's, whose
+ * threads do not exist and whose lock anybody may have held. */
+static void claim(pid_t pid) {
+    pid_t owner = atomic_load_explicit(&pool.owner, memory_order_acquire);
+    while (owner != pid) {
+        if (owner == -pid) {
+            sched_yield();
+            owner = atomic_load_explicit(&pool.owner, memory_order_acquire);
+        } else if (atomic_compare_exchange_strong(&pool.owner, &owner, -pid)) {
+            pthread_mutex_init(&pool.lock, NULL);
+            pthread_cond_init(&pool.ended, NULL);
+            eddyi_list_init(&pool.queue);
+            eddyi_list_init(&pool.sleepers);
+            atomic_store(&pool.queued, 0);
+            atomic_store(&pool.ending, false);
+            pool.coming = 0;
+            pool.lingering = 0;
+            pool.threads = 0;
+            pool.threads_max = 0;
+            pool.loops = 0;
+            pool.has_last = false;
+            atomic_store_explicit(&pool.owner, pid, memory_order_release);
+            return;
+        }
+    }
+}
+
+/* Under the lock. */
+static void count_loop(eddy_loop *loop) {
+    if (loop->uses_offload) {
+        return;
+    }
+    loop->uses_offload = true;
+    if (pool.loops++ == 0) {
+        int cpus = loop->host->cpu_count(loop->host->ctx);
+        pool.threads_max = cpus > THREADS_MIN ? (unsigned)cpus : THREADS_MIN;
+        pool.lingers = cpus > 1;
+    }
+}
+
+/* Under the lock: sees to it that somebody comes for the newest job. */
+static int call_thread(const struct eddyi_host *host, struct sleeper **ret_sleeper) {
+    *ret_sleeper = NULL;
+    if (atomic_load_explicit(&pool.queued, memory_order_relaxed) <= pool.coming) {
+        return 0;
+    }
+    *ret_sleeper = wake_sleeper();
+    if (*ret_sleeper != NULL || pool.threads >= pool.threads_max) {
+        return 0;
+    }
+    int r = start_thread(host);
+    return pool.threads > 0 ? 0 : r; /* the threads that are there do it, later */
+}
+
+/* sim: the driver's moment has come. */
+static void run_simulated(void *arg) {
+    struct eddyi_offload_job *job = arg;
+    int64_t result = -ECANCELED;
+    if (atomic_load_explicit(&job->state, memory_order_relaxed) == JOB_QUEUED) {
+        atomic_store_explicit(&job->state, JOB_RUNNING, memory_order_relaxed);
+        result = job->run(job);
+        atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+    }
+    finish(job, result);
+}
+
+int eddyi_offload_submit(eddy_loop *loop, struct eddyi_offload_job *job) {
+    job->loop = loop;
+    job->result = 0;
+    eddyi_list_init(&job->in_queue);
+    atomic_init(&job->state, JOB_QUEUED);
+    if (loop->driver->job != NULL) {
+        loop->live++;
+        loop->driver->job(loop, run_simulated, job);
+        return 0;
+    }
+    claim(loop->pid);
+    pthread_mutex_lock(&pool.lock);
+    count_loop(loop);
+    eddyi_list_push_back(&pool.queue, &job->in_queue);
+    atomic_fetch_add_explicit(&pool.queued, 1, memory_order_relaxed);
+    struct sleeper *sleeper;
+    int r = call_thread(loop->host, &sleeper);
+    if (r < 0) {
+        eddyi_list_remove(&job->in_queue);
+        atomic_fetch_sub_explicit(&pool.queued, 1, memory_order_relaxed);
+    } else {
+        loop->live++;
+    }
+    pthread_mutex_unlock(&pool.lock);
+    if (sleeper != NULL) {
+        /* It may have timed out and gone by now; then nobody waits at this address. */
+        futex_wake(&sleeper->woken);
+    }
+    return r;
+}
+
+bool eddyi_offload_cancel(struct eddyi_offload_job *job) {
+    bool simulated = job->loop->driver->job != NULL;
+    if (!simulated) {
+        pthread_mutex_lock(&pool.lock);
+    }
+    bool queued = atomic_load_explicit(&job->state, memory_order_relaxed) == JOB_QUEUED;
+    if (queued) {
+        atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+    }
+    if (simulated) {
+        return queued; /* the driver comes back for it */
+    }
+    if (queued) {
+        eddyi_list_remove(&job->in_queue);
+        atomic_fetch_sub_explicit(&pool.queued, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&pool.lock);
+    if (queued) {
+        finish(job, -ECANCELED);
+    }
+    return queued;
+}
+
+void eddyi_offload_loop_done(eddy_loop *loop) {
+    if (!loop->uses_offload) {
+        return;
+    }
+    loop->uses_offload = false;
+    pthread_mutex_lock(&pool.lock);
+    if (--pool.loops > 0) {
+        pthread_mutex_unlock(&pool.lock);
+        return;
+    }
+    atomic_store_explicit(&pool.ending, true, memory_order_relaxed);
+    struct sleeper *sleeper;
+    while ((sleeper = wake_sleeper()) != NULL) {
+        futex_wake(&sleeper->woken);
+    }
+    /* Another loop may come meanwhile and use the pool; then it is its to end. */
+    while (pool.threads > 0 && pool.loops == 0) {
+        pthread_cond_wait(&pool.ended, &pool.lock);
+    }
+    atomic_store_explicit(&pool.ending, false, memory_order_relaxed);
+    bool joins = pool.threads == 0 && pool.has_last;
+    pthread_t last = pool.last;
+    pool.has_last = pool.has_last && !joins;
+    pthread_mutex_unlock(&pool.lock);
+    if (joins) {
+        loop->host->thread_join(loop->host->ctx, last);
+    }
+}
