@@ -26,6 +26,7 @@ static eddy_future no_memory = {
     .result = -ENOMEM,
     .class = &immortal_class,
     .waiters = EDDYI_LIST_INIT(no_memory.waiters),
+    .callbacks = EDDYI_LIST_INIT(no_memory.callbacks),
     .owned = EDDYI_LIST_INIT(no_memory.owned),
 };
 
@@ -34,6 +35,7 @@ void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, ed
     *cell = (eddy_future){.class = class, .home = home};
     atomic_init(&cell->refs, refs);
     eddyi_list_init(&cell->waiters);
+    eddyi_list_init(&cell->callbacks);
     eddyi_list_init(&cell->owned);
 }
 
@@ -49,6 +51,42 @@ void eddyi_cell_unref(eddy_future *cell) {
         cell->dispose(cell->payload);
     }
     cell->class->free(cell);
+}
+
+/* ---- the end of a handle --------------------------------------------------------------------- */
+
+bool eddyi_cell_is_cancelled(const eddy_future *cell) {
+    if (!eddyi_cell_is_done(cell)) {
+        return false;
+    }
+    int asked = atomic_load_explicit(&cell->cancel_code, memory_order_relaxed);
+    return cell->result == -ECANCELED || (asked != 0 && cell->result == asked);
+}
+
+static void tell_unobserved(const eddy_future *cell, eddy_loop *loop) {
+    loop->opts.on_unobserved(cell->result, cell->site, NULL, loop->opts.ctx);
+}
+
+static void tell_at_home(struct eddyi_ready *ready) {
+    eddy_future *cell = EDDYI_CONTAINER(ready, eddy_future, release_message);
+    tell_unobserved(cell, cell->home);
+    eddyi_cell_unref(cell);
+}
+
+void eddyi_cell_drop(eddy_future *cell) {
+    if (eddyi_cell_is_done(cell) && cell->result < 0 && !eddyi_cell_is_cancelled(cell) &&
+        atomic_load_explicit(&cell->observed, memory_order_relaxed) == 0) {
+        eddy_loop *loop = cell->home != NULL ? cell->home : eddyi_loop_here;
+        if (loop != NULL && loop->opts.on_unobserved != NULL) {
+            if (loop != eddyi_loop_here && !eddyi_loop_is_bound_here(loop)) {
+                cell->release_message.run = tell_at_home;
+                eddyi_loop_ready_from_any(loop, &cell->release_message);
+                return;
+            }
+            tell_unobserved(cell, loop);
+        }
+    }
+    eddyi_cell_unref(cell);
 }
 
 int eddyi_cell_complete(eddy_future *cell, int64_t result, void *payload, size_t payload_len,
@@ -143,4 +181,8 @@ eddy_future *eddyi_cell_failed(eddy_loop *home, int64_t error) {
     cell->result = error;
     atomic_store_explicit(&cell->done, 1, memory_order_release);
     return cell;
+}
+
+bool eddyi_cell_is_static(const eddy_future *cell) {
+    return cell == &no_memory;
 }

@@ -23,37 +23,40 @@ struct eddyi_waiter {
     struct eddyi_list link;
     /* Called once, under the cell's lock, on whichever thread completed it: only wakes, enqueues or
      * counts, and may be the last moment at which the waiter's memory exists. A waiter whose work
-     * must not be done under the lock sets `later`, which is then called after unlocking. */
+     * must not be done under the lock sets `later`, which is then called after unlocking; it stays
+     * where it is until then, also when eddyi_cell_unwait has come too late. */
     void (*wake)(struct eddyi_waiter *waiter, eddy_future *cell);
     void (*later)(struct eddyi_waiter *waiter, eddy_future *cell);
 };
 
 struct eddyi_cell_class {
-    const char *kind;                   /* "task", "operation", "promise": for dumps */
+    const char *kind; /* "task", "operation", "promise": for dumps */
     /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code` is -ECANCELED or -ETIME. */
     void (*cancel)(eddy_future *cell, int code);
-    void (*free)(eddy_future *cell);    /* the last reference is gone */
+    void (*free)(eddy_future *cell); /* the last reference is gone */
 };
 
 struct eddy_future {
     _Atomic uint32_t refs;
-    _Atomic uint8_t done;               /* 0 PENDING, 1 DONE; set under `lock`, read anywhere with acquire */
-    _Atomic uint8_t observed;           /* somebody has read the result */
-    _Atomic int cancel_code;            /* 0, or the code with which a cancel was asked */
-    struct eddyi_spin lock;             /* guards waiters and the step to DONE */
-    int64_t result;                     /* valid when DONE */
-    void *payload;                      /* owned until taken; NULL for none */
+    _Atomic uint8_t done;     /* 0 PENDING, 1 DONE; set under `lock`, read with acquire */
+    _Atomic uint8_t observed; /* somebody has read the result */
+    _Atomic int cancel_code;  /* 0, or the code with which a cancel was asked */
+    struct eddyi_spin lock;   /* guards waiters and the step to DONE */
+    int64_t result;           /* valid when DONE */
+    void *payload;            /* owned until taken; NULL for none */
     size_t payload_len;
-    void (*dispose)(void *payload);     /* frees the payload; NULL with no payload */
-    struct eddyi_list waiters;          /* struct eddyi_waiter */
+    void (*dispose)(void *payload); /* frees the payload; NULL with no payload */
+    struct eddyi_list waiters;      /* struct eddyi_waiter */
+    struct eddyi_list callbacks;    /* futures/callback.c: the first callback of each loop */
+    bool taken;                     /* there was a payload and somebody has it now; under `lock` */
     const struct eddyi_cell_class *class;
     eddy_loop *home;                    /* where cancel runs; NULL: on the calling thread */
     const char *site;                   /* "file:line" of its start, or NULL */
     struct eddyi_ready cancel_message;  /* cancel asked from another thread */
     struct eddyi_ready release_message; /* released on another thread */
     struct eddyi_list owned;            /* in the list of the scope that owns the handle */
-    eddy_loop *owner;                   /* that scope's loop, whose thread alone touches `owned`; NULL:
-                                         * no scope owns the handle */
+    /* That scope's loop, whose thread alone touches `owned`; NULL: no scope owns the handle. */
+    eddy_loop *owner;
 };
 
 void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,
@@ -69,8 +72,8 @@ int eddyi_cell_complete(eddy_future *cell, int64_t result, void *payload, size_t
                         void (*dispose)(void *payload));
 /* Links a waiter; false when the cell is DONE already (nothing linked). Any thread. */
 bool eddyi_cell_wait(eddy_future *cell, struct eddyi_waiter *waiter);
-/* Takes a waiter back; false when it has been (or is being) woken. Returns only when no completer
- * touches the waiter any more. Any thread. */
+/* Takes a waiter back; false when it has been woken, or its `later` has been or will be called. No
+ * `wake` touches the waiter any more when this returns. Any thread. */
 bool eddyi_cell_unwait(eddy_future *cell, struct eddyi_waiter *waiter);
 /* Asks the producer to end early, with -ECANCELED or -ETIME. Any thread; only the first ask counts,
  * and a cell that is DONE takes no notice. */
@@ -80,8 +83,16 @@ static inline int64_t eddyi_cell_observe(eddy_future *cell) {
     atomic_store_explicit(&cell->observed, 1, memory_order_relaxed);
     return cell->result;
 }
+/* Whether it is DONE and ended as a cancel ends things. Any thread. */
+bool eddyi_cell_is_cancelled(const eddy_future *cell);
+/* Gives the reference of a handle back. A failure that nobody has looked at, and that is no cancel,
+ * reaches on_unobserved on the home's thread (of a cell without a home: when this thread runs a
+ * loop, of that one). The caller has taken the handle out of its owner's list. Any thread. */
+void eddyi_cell_drop(eddy_future *cell);
 /* A cell that has failed from the start with one reference, so that what returns a future never
  * returns NULL. Without memory it is a static one that carries -ENOMEM and outlives every release. */
 eddy_future *eddyi_cell_failed(eddy_loop *home, int64_t error);
+/* Whether it is that static one, which many hold at once and which no list can take. */
+bool eddyi_cell_is_static(const eddy_future *cell);
 
 #endif

@@ -201,7 +201,7 @@ void eddyi_scope_join(struct eddyi_scope *scope) {
 void eddyi_scope_own(eddy_future *cell) {
     eddy_task *task = eddyi_task_here;
     eddy_loop *loop = eddyi_loop_here;
-    if (loop == NULL || loop->tasks == NULL) {
+    if (loop == NULL || loop->tasks == NULL || eddyi_cell_is_static(cell)) {
         return;
     }
     cell->owner = loop;
