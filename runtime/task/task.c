@@ -86,7 +86,9 @@ static void resume(struct eddyi_ready *ready) {
         eddyi_fiber_init_thread(&room->fiber);
         room->fiber_ready = true;
     }
-    atomic_store_explicit(&task->woken, 0, memory_order_relaxed);
+    /* An exchange, not a store: a waker on another thread that still found it woken queues nothing,
+     * so what it did before must be seen by the task, and its 1 must not be lost under our 0. */
+    atomic_exchange_explicit(&task->woken, 0, memory_order_acq_rel);
     task->state = EDDYI_TASK_RUNNING;
     eddyi_task_here = task;
     eddyi_fiber_switch(&room->fiber, &task->fiber);
@@ -124,6 +126,12 @@ static void run(void *arg) {
     if (task->root.running > 0 || !eddyi_list_empty(&task->root.futures)) {
         eddyi_scope_raise(&task->root, -ECANCELED);
         eddyi_scope_join(&task->root);
+    }
+    /* Another thread's wake-up may have come after the task ran on for a cancel: it is queued, and
+     * its memory must not go before it is out of the queue. */
+    while (atomic_load_explicit(&task->woken, memory_order_acquire) != 0) {
+        task->state = EDDYI_TASK_READY;
+        leave_cpu(task);
     }
     report(task, cancelled);
     EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
@@ -181,9 +189,11 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
 }
 
 int eddyi_task_yield(eddy_task *task) {
-    atomic_store_explicit(&task->woken, 1, memory_order_relaxed);
+    /* A wake-up of another thread that came too late has queued it already. */
     task->state = EDDYI_TASK_READY;
-    eddyi_loop_ready(task->loop, &task->ready);
+    if (atomic_exchange_explicit(&task->woken, 1, memory_order_acq_rel) == 0) {
+        eddyi_loop_ready(task->loop, &task->ready);
+    }
     leave_cpu(task);
     return task->scope->effective;
 }
