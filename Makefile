@@ -40,6 +40,7 @@ install:
 	@tools/install-packages.sh run
 	@tools/build.sh release
 	@cmake --install build/release --prefix $(PREFIX)
+	@if [ "$$(id -u)" -eq 0 ] && [ -z "$(DESTDIR)" ]; then ldconfig; fi
 
 format:
 	@tools/install-packages.sh check
