@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program on eddy: one task, which is what eddy_main runs.
+ *
+ * Shows:  eddy_main, a task's result as the exit status.
+ * Needs:  Linux 5.15 or later.
+ * Run:    ./01_hello
+ * Expect: hello from task 1 "main"
+ */
+#include <stdio.h>
+
+#include <eddy/eddy.h>
+
+static int64_t app(void *arg) {
+    (void)arg;
+    printf("hello from task %llu \"%s\"\n", (unsigned long long)eddy_task_id(), eddy_task_name());
+    return 0;
+}
+
+int main(void) {
+    return eddy_main(app, NULL, NULL);
+}
