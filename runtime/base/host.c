@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -30,7 +31,7 @@
         result_ < 0 ? -(int64_t)errno : result_; \
     })
 
-/* --- clock and chance ------------------------------------------------------------------------ */
+/* --- clock and chance ------------------------------------------------------------------------- */
 
 static int64_t clock_ns(clockid_t clock) {
     struct timespec now;
@@ -64,7 +65,7 @@ static int real_random(void *ctx, void *ret_bytes, size_t len) {
     return 0;
 }
 
-/* --- sockets --------------------------------------------------------------------------------- */
+/* --- sockets ---------------------------------------------------------------------------------- */
 
 static int real_socket(void *ctx, int domain, int type, int protocol) {
     (void)ctx;
@@ -73,7 +74,12 @@ static int real_socket(void *ctx, int domain, int type, int protocol) {
 
 static int real_socketpair(void *ctx, int domain, int type, int protocol, int ret_fds[2]) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(socketpair(domain, type | SOCK_CLOEXEC, protocol, ret_fds));
+    int fds[2]; /* the kernel writes the two numbers before it knows that it can connect them */
+    int r = (int)AGAIN_ON_EINTR(socketpair(domain, type | SOCK_CLOEXEC, protocol, fds));
+    if (r >= 0) {
+        memcpy(ret_fds, fds, sizeof fds);
+    }
+    return r;
 }
 
 static int real_bind(void *ctx, int fd, const struct sockaddr *address, socklen_t len) {
@@ -113,7 +119,7 @@ static int real_shutdown(void *ctx, int fd, int how) {
     return (int)AGAIN_ON_EINTR(shutdown(fd, how));
 }
 
-/* --- descriptors and files ------------------------------------------------------------------- */
+/* --- descriptors and files -------------------------------------------------------------------- */
 
 static int real_close(void *ctx, int fd) {
     (void)ctx;
@@ -152,7 +158,7 @@ static int64_t real_pwrite(void *ctx, int fd, const void *src, size_t len, int64
     return AGAIN_ON_EINTR(pwrite(fd, src, len, offset));
 }
 
-/* --- threads and processors ------------------------------------------------------------------ */
+/* --- threads and processors ------------------------------------------------------------------- */
 
 /*
  * All but those that the thread itself causes by a fault. To block these does not stop them: the
@@ -166,39 +172,40 @@ static void fill_blocked_signals(sigset_t *ret_set) {
     }
 }
 
+/* Gives 0 or a positive errno, as the calls of pthread do. */
 static int create_thread(void *(*fn)(void *arg), void *arg, pthread_t *ret_thread) {
     pthread_attr_t attributes;
     int r = pthread_attr_init(&attributes);
     if (r != 0) {
-        return -r;
+        return r;
     }
     r = pthread_attr_setstacksize(&attributes, THREAD_STACK_BYTES);
     if (r == 0) {
         r = pthread_create(ret_thread, &attributes, fn, arg);
     }
     pthread_attr_destroy(&attributes);
-    return -r;
+    return r;
 }
 
 static int real_thread_start(void *ctx, const char *name, void *(*fn)(void *arg), void *arg,
                              pthread_t *ret_thread) {
     (void)ctx;
-    char short_name[THREAD_NAME_MAX + 1] = {0};
-    strncpy(short_name, name, THREAD_NAME_MAX);
+    char short_name[THREAD_NAME_MAX + 1];
+    snprintf(short_name, sizeof short_name, "%.*s", THREAD_NAME_MAX, name);
 
-    /* A thread starts with its maker's mask: so it takes no signal, not even in its first moment. */
+    /* A thread starts with its maker's mask: not even in its first moment does it take a signal. */
     sigset_t blocked;
     sigset_t old;
     fill_blocked_signals(&blocked);
     pthread_t thread;
-    int r = -pthread_sigmask(SIG_SETMASK, &blocked, &old);
-    if (r < 0) {
-        return r;
+    int r = pthread_sigmask(SIG_SETMASK, &blocked, &old);
+    if (r != 0) {
+        return -r;
     }
     r = create_thread(fn, arg, &thread);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (r < 0) {
-        return r;
+    if (r != 0) {
+        return -r;
     }
     /* Fails when the thread has ended already. A name is for people; no reason to fail. */
     (void)pthread_setname_np(thread, short_name);
