@@ -33,7 +33,7 @@
 #define EDDY_MS (1000 * EDDY_US)
 #define EDDY_S (1000 * EDDY_MS)
 
-/* A deadline that never comes. Greater than every real one, so deadlines can be compared plainly. */
+/* A deadline that never comes. Greater than every real one: deadlines can be compared plainly. */
 #define EDDY_NEVER INT64_MAX
 
 /* Option structs take 0 for "the default". Where zero itself is a sensible wish, this says it. */
@@ -47,7 +47,7 @@
 #define EDDY_AUTO(type) __attribute__((cleanup(type##_freep))) type
 #endif
 
-/* `return EDDY_TAKE(buf);` moves the pointer out of an EDDY_AUTO variable, which then frees nothing. */
+/* `return EDDY_TAKE(buf);` moves the pointer out of an EDDY_AUTO variable: it is not freed then. */
 #if defined(__GNUC__) && !defined(__cplusplus)
 #define EDDY_TAKE(pointer) \
     __extension__({ \

@@ -32,7 +32,7 @@ EDDY_API void eddy_buffer_done(eddy_buffer *buffer);
 /**
  * Make room for `more` bytes behind the used ones.
  *
- * Shape:   afterwards cap - len >= more; grows to at least twice the size, so appending is O(1) a byte.
+ * Shape:   afterwards cap - len >= more; at least doubles the size, so appending is O(1) a byte.
  * Owns:    data may move: slices of it are stale afterwards.
  * Errors:  -ENOMEM, the buffer as it was; -EOVERFLOW the size does not fit.
  * Threads: one at a time.
@@ -65,7 +65,8 @@ EDDY_API int eddy_buffer_append_slice(eddy_buffer *buffer, eddy_slice slice);
 /**
  * Append text as printf makes it, without its NUL.
  *
- * Shape:   the C library's formats in the "C" sense for integers and strings; %f follows the locale.
+ * Shape:   the C library's formats in the "C" sense for integers and strings; %f follows
+ *          the locale.
  * Owns:    copies.
  * Errors:  as eddy_buffer_append; -EINVAL the format is broken.
  * Threads: one at a time.

@@ -25,7 +25,7 @@ int eddyi_cpu_affinity(void) {
     return online < 1 ? 1 : (int)online;
 }
 
-/* --- lines of a file, without stdio or memory ------------------------------------------------ */
+/* --- lines of a file, without stdio or memory ------------------------------------------------- */
 
 struct lines {
     int fd;
@@ -99,7 +99,7 @@ static void lines_close(struct lines *lines) {
     close(lines->fd);
 }
 
-/* --- where the group's folder is ------------------------------------------------------------- */
+/* --- where the group's folder is -------------------------------------------------------------- */
 
 /* Whether `word` is one of the words of a comma-separated list. */
 static bool has_word(const char *list, const char *word) {
@@ -230,7 +230,7 @@ static bool find_folder(const char *root, enum version version, const char *grou
     return found;
 }
 
-/* --- what is granted there ------------------------------------------------------------------- */
+/* --- what is granted there -------------------------------------------------------------------- */
 
 /* The first line of a file in the group's folder; NULL when there is none. */
 static char *read_setting(struct lines *lines, const char *folder, const char *name) {

@@ -18,7 +18,7 @@
 
 EDDY_BEGIN_DECLS
 
-/* name, number, text. Numbers are part of the interface: new ones go at the end of their hundred. */
+/* name, number, text. Numbers are part of the interface: a new one ends its hundred. */
 #define EDDY_ERROR_TABLE(X) \
     /* 5000: the runtime */ \
     X(EDDY_ENOTASK, -5000, "this call suspends and must be made from a task") \
@@ -49,7 +49,8 @@ enum eddy_error { EDDY_ERROR_TABLE(EDDY_ERROR_ENUM_) EDDY_ERROR_OURS_FIRST = -50
 /**
  * The name of an error, such as "ECONNRESET" or "EDDY_ECLOSED".
  *
- * Shape:   error is a negative result; a result that is no error gives "OK", an unknown one "EUNKNOWN".
+ * Shape:   error is a negative result; a result that is no error gives "OK", an unknown one
+ *          "EUNKNOWN".
  * Owns:    the text is static.
  * Errors:  none.
  * Threads: Pure.

@@ -6,7 +6,7 @@
  *          root                 Each node points to its first child and to its siblings; `prev` is
  *         / | \                 the left sibling, or the parent for a first child.
  *        a  b  c                insert and meld O(1), pop O(log n) amortised, remove likewise
- *       / \                     (O(1) for a leaf, which a timer cancelled soon after it was added is).
+ *       / \                     (O(1) for a leaf: a timer cancelled soon after it was added).
  */
 #ifndef EDDY_RUNTIME_BASE_HEAP_IMPL_H
 #define EDDY_RUNTIME_BASE_HEAP_IMPL_H

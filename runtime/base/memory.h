@@ -23,7 +23,7 @@ typedef struct eddy_memory {
  *
  * Shape:   NULL sets the C library's malloc again, which is the default.
  * Owns:    copies `memory`; its ctx is borrowed for the life of the process.
- * Errors:  -EINVAL one of the three functions is NULL; -EBUSY memory from the present one is in use.
+ * Errors:  -EINVAL one of the three functions is NULL; -EBUSY memory of the present one is in use.
  * Threads: one at a time, before the first loop is made.
  * Cancel:  does not suspend.
  */
@@ -43,8 +43,8 @@ EDDY_API int64_t eddy_memory_blocks(void);
 /**
  * Let allocations fail, to see a program survive it.
  *
- * Shape:   the next `nth` allocation on the calling thread (1 is the next) fails, and when `all` is set
- *          each one after it too; nth 0 lets all succeed again. The count is the thread's own.
+ * Shape:   the next `nth` allocation on the calling thread (1 is the next) fails, and when `all` is
+ *          set each one after it too; nth 0 lets all succeed again. The count is the thread's own.
  * Owns:    nothing.
  * Errors:  none; returns how many allocations the thread made since the last call.
  * Threads: any thread; each has its own counter.
