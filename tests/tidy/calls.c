@@ -40,7 +40,7 @@ static const struct rule {
     {"socket socketpair bind listen accept accept4 connect setsockopt getsockopt getsockname "
      "getpeername shutdown open openat close stat fstat lstat fstatat pread pwrite clock_gettime "
      "gettimeofday time getrandom pthread_create pthread_join sysconf sched_getaffinity",
-     LIBRARY, "runtime/base/host. runtime/base/cpu. runtime/driver/",
+     LIBRARY, "runtime/base/host. runtime/base/cpu. runtime/driver/ runtime/sim/",
      "ask the loop's host (runtime/base/host_impl.h) or its driver, which a simulation can "
      "replace"},
 };
