@@ -302,6 +302,8 @@ static void fire_timers(eddy_loop *loop) {
 
 /* ---- the turn -------------------------------------------------------------------------------- */
 
+static const bool never_done = false;
+
 /* Runs what is ready now, not what becomes ready meanwhile, and no more than the budget allows. */
 static void run_ready(eddy_loop *loop) {
     loop->budget = EDDYI_LOOP_BUDGET;
@@ -312,8 +314,9 @@ static void run_ready(eddy_loop *loop) {
     }
 }
 
-/* One turn; sleeps until `until_ns` at the latest when nothing is ready. */
-static void turn(eddy_loop *loop, int64_t until_ns) {
+/* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now
+ * was what the caller waits for: the last that lives, or what sets *done. */
+static void turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
     loop->turns++;
     run_ready(loop);
     /* A turn that ran nothing costs no clock reading: the last wait ended in one. */
@@ -323,7 +326,8 @@ static void turn(eddy_loop *loop, int64_t until_ns) {
     }
     take_remote(loop);
     int64_t deadline_ns = 0;
-    bool sleeps = loop->ready_head == NULL && !loop->stopping && until_ns > 0;
+    bool sleeps = loop->ready_head == NULL && !loop->stopping && until_ns > 0 && !*done &&
+                  loop->live > 0;
     if (sleeps) {
         int64_t timer_ns = next_deadline(loop);
         deadline_ns = timer_ns < until_ns ? timer_ns : until_ns;
@@ -355,7 +359,7 @@ int eddyi_loop_run_until(eddy_loop *loop, const bool *done) {
     }
     take_remote(loop);
     while (!loop->stopping && !*done && (loop->live > 0 || loop->ready_head != NULL)) {
-        turn(loop, EDDY_NEVER);
+        turn(loop, EDDY_NEVER, done);
     }
     r = loop->stopping ? 1 : 0;
     loop->stopping = false;
@@ -364,8 +368,7 @@ int eddyi_loop_run_until(eddy_loop *loop, const bool *done) {
 }
 
 int eddy_loop_run(eddy_loop *loop) {
-    static const bool never = false;
-    return eddyi_loop_run_until(loop, &never);
+    return eddyi_loop_run_until(loop, &never_done);
 }
 
 int eddy_loop_poll(eddy_loop *loop) {
@@ -373,7 +376,7 @@ int eddy_loop_poll(eddy_loop *loop) {
     if (r < 0) {
         return r;
     }
-    turn(loop, 0);
+    turn(loop, 0, &never_done);
     if (loop->driver->arm != NULL) {
         /* What another thread queues after this look finds the loop asleep and wakes it. */
         atomic_store(&loop->sleeping, 1);
@@ -437,7 +440,7 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         take_remote(loop);
         loop->stopping = false;
         while (loop->live > 0 || loop->ready_head != NULL) {
-            turn(loop, EDDY_NEVER);
+            turn(loop, EDDY_NEVER, &never_done);
         }
         leave(loop);
         eddyi_offload_loop_done(loop);
