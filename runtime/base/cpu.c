@@ -303,3 +303,7 @@ int eddyi_cpu_limit(const char *root) {
     /* Both: a system may have version 2 mounted and still keep the processors in version 1. */
     return stricter(limit_of_version(root, CGROUP_2), limit_of_version(root, CGROUP_1));
 }
+
+int eddyi_cpu_count(const char *root) {
+    return stricter(eddyi_cpu_affinity(), eddyi_cpu_limit(root));
+}

@@ -19,4 +19,7 @@ int eddyi_cpu_affinity(void);
  */
 int eddyi_cpu_limit(const char *root);
 
+/* The smaller of the two; at least 1. */
+int eddyi_cpu_count(const char *root);
+
 #endif

@@ -98,14 +98,18 @@ void eddyi_heap_remove(struct eddyi_heap *heap, struct eddyi_heap_node *node) {
     node->prev = NULL;
 }
 
-/* Checks a node's children and counts them in `seen`, never past `count`, so that it ends. */
-static bool check_children(const struct eddyi_heap_node *node, size_t *seen, size_t count) {
+/*
+ * Checks a node's children and counts them in `seen`. It ends whatever the links are: in a ring of
+ * siblings, one would have two left neighbours.
+ */
+static bool check_children(const struct eddyi_heap_node *node, size_t *seen) {
     const struct eddyi_heap_node *left = node;
     for (const struct eddyi_heap_node *child = node->child; child != NULL; child = child->next) {
-        if (++*seen > count || child->prev != left || !before(node, child)) {
+        if (child->prev != left || !before(node, child)) {
             return false;
         }
         left = child;
+        ++*seen;
     }
     return true;
 }
@@ -138,7 +142,7 @@ bool eddyi_heap_check(const struct eddyi_heap *heap) {
     }
     size_t seen = 1;
     for (const struct eddyi_heap_node *node = root; node != NULL; node = step(node)) {
-        if (!check_children(node, &seen, heap->count)) {
+        if (!check_children(node, &seen)) {
             return false;
         }
     }

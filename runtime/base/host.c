@@ -220,9 +220,7 @@ static int real_thread_join(void *ctx, pthread_t thread) {
 
 static int real_cpu_count(void *ctx) {
     (void)ctx;
-    int limit = eddyi_cpu_limit("");
-    int count = eddyi_cpu_affinity();
-    return limit > 0 && limit < count ? limit : count;
+    return eddyi_cpu_count("");
 }
 
 const struct eddyi_host eddyi_host_real = {

@@ -51,15 +51,6 @@ TEST(without_affinity_those_online_count) {
     CHECK_EQ(eddyi_cpu_affinity(), sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-TEST(the_host_gives_the_smaller_of_affinity_and_limit) {
-    int count = eddyi_host_real.cpu_count(eddyi_host_real.ctx);
-    int limit = eddyi_cpu_limit("");
-    CHECK(count >= 1);
-    CHECK(count <= eddyi_cpu_affinity());
-    CHECK(limit == 0 || count <= limit);
-    CHECK(count == eddyi_cpu_affinity() || count == limit);
-}
-
 /* --- cgroups: a system made of files ---------------------------------------------------------- */
 
 /* Writes a file of the system, and the folders that it stands in. */
@@ -216,13 +207,26 @@ TEST(a_mount_point_may_have_a_space_in_its_name) {
     CHECK_EQ(limit(), 6);
 }
 
-TEST(lines_of_any_length_are_passed_over) {
+TEST(lines_of_any_length_may_stand_before_the_one_that_counts) {
     put("/sys/fs/cgroup/a/cpu.max", "600000 100000\n");
     put("/proc/self/cgroup", "0::/a"); /* no newline at the end */
-    for (size_t len = 8150; len <= 8250; len++) {
+    for (int len = 8150; len <= 8250; len++) {
         char mounts[30000];
-        /* A long line, a short one, one that is longer than two buffers, the one that counts. */
-        int n = snprintf(mounts, sizeof mounts, "%0*d\n1 2\n%017000d\n%s", (int)len, 1, 2, MOUNT_2);
+        int n = snprintf(mounts, sizeof mounts, "%0*d\n1 2\n%017000d\n%s", len, 1, 2, MOUNT_2);
+        CHECK(n > 0 && (size_t)n < sizeof mounts);
+        put("/proc/self/mountinfo", mounts);
+        CHECK_EQ(limit(), 6);
+    }
+}
+
+TEST(no_part_of_a_line_that_is_too_long_is_taken_for_a_line) {
+    put("/sys/fs/cgroup/a/cpu.max", "600000 100000\n");
+    put("/wrong/a/cpu.max", "100000 100000\n");
+    put("/proc/self/cgroup", "0::/a\n");
+    for (int len = 8192; len <= 25000; len += 611) {
+        char mounts[30000];
+        int n = snprintf(mounts, sizeof mounts, "%0*d 2 3 / /wrong rw - cgroup2 none rw\n%s", len,
+                         1, MOUNT_2);
         CHECK(n > 0 && (size_t)n < sizeof mounts);
         put("/proc/self/mountinfo", mounts);
         CHECK_EQ(limit(), 6);
@@ -246,4 +250,16 @@ TEST(broken_lines_are_passed_over) {
     put("/proc/self/mountinfo", "\n - \n - cgroup2\n1 - cgroup2 x rw\n1 2 3 / - cgroup2 x rw\n"
                                 "1 2 3 / /x rw - cgroup\n" MOUNT_2);
     CHECK_EQ(limit(), 6);
+}
+
+/* --- both ------------------------------------------------------------------------------------- */
+
+TEST(the_smaller_of_affinity_and_limit_counts) {
+    put_version_2();
+    CHECK_EQ(eddyi_cpu_count(test_tmpdir()), eddyi_cpu_affinity()); /* no limit */
+    put("/sys/fs/cgroup/a/b/cpu.max", "2000000000 100000\n");
+    CHECK_EQ(eddyi_cpu_count(test_tmpdir()), eddyi_cpu_affinity());
+    put("/sys/fs/cgroup/a/b/cpu.max", "50000 100000\n");
+    CHECK_EQ(eddyi_cpu_count(test_tmpdir()), 1);
+    CHECK_EQ(eddyi_host_real.cpu_count(eddyi_host_real.ctx), eddyi_cpu_count(""));
 }

@@ -279,6 +279,17 @@ TEST(a_hook_without_memory_is_a_failed_allocation) {
     eddyi_free(block);
 }
 
+TEST(sizes_that_no_object_can_have_do_not_reach_the_hook) {
+    struct counts counts = {0};
+    set_counting(&counts);
+    char *block = eddyi_strndup("kept", 4);
+    CHECK_PTR_EQ(eddyi_alloc((size_t)PTRDIFF_MAX + 1), NULL);
+    CHECK_PTR_EQ(eddyi_resize(block, (size_t)PTRDIFF_MAX + 1), NULL);
+    CHECK_EQ(counts.allocs, 1);
+    CHECK_EQ(counts.resizes, 0);
+    eddyi_free(block);
+}
+
 TEST(a_failure_on_purpose_does_not_reach_the_hook) {
     struct counts counts = {0};
     set_counting(&counts);
