@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/loop/offload_impl.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/loop/op_impl.h>
+
+#include "test.h"
+
+/* ---- help ------------------------------------------------------------------------------------ */
+
+struct job {
+    struct eddyi_offload_job job;
+    sem_t *gate;             /* waited for while running; NULL: none */
+    _Atomic int *begun;      /* counts those that have begun; NULL: nothing */
+    pthread_t ran_on;
+    bool ran;
+    int done;
+};
+
+static int64_t run_job(struct eddyi_offload_job *base) {
+    struct job *job = EDDYI_CONTAINER(base, struct job, job);
+    job->ran_on = pthread_self();
+    job->ran = true;
+    if (job->begun != NULL) {
+        atomic_fetch_add(job->begun, 1);
+    }
+    if (job->gate != NULL) {
+        while (sem_wait(job->gate) < 0) {
+        }
+    }
+    return 42;
+}
+
+static void job_done(struct eddyi_offload_job *base) {
+    struct job *job = EDDYI_CONTAINER(base, struct job, job);
+    CHECK(eddyi_loop_here == base->loop);
+    job->done++;
+}
+
+static void start(eddy_loop *loop, struct job *job, sem_t *gate, _Atomic int *begun) {
+    *job = (struct job){.job = {.run = run_job, .done = job_done}, .gate = gate, .begun = begun};
+    CHECK_OK(eddyi_offload_submit(loop, &job->job));
+}
+
+static eddy_loop *new_loop(void) {
+    eddy_loop *loop;
+    int r = eddy_loop_new(NULL, &loop);
+    if (r == EDDY_EDRIVER) {
+        SKIP("the driver cannot start here");
+    }
+    CHECK_OK(r);
+    return loop;
+}
+
+static bool simulated(void) {
+    return strcmp(test_driver(), "sim") == 0;
+}
+
+static void skip_on_sim(void) {
+    if (simulated()) {
+        SKIP("the simulation has no threads: it runs jobs on the loop's own");
+    }
+}
+
+/* The pool's threads alone: a sanitizer has some of its own. */
+static int thread_count(void) {
+    int count = 0;
+    DIR *dir = opendir("/proc/self/task");
+    CHECK(dir != NULL);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        char path[64 + sizeof entry->d_name];
+        char name[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file != NULL) {
+            count += fgets(name, sizeof name, file) != NULL && strcmp(name, "eddy-offload\n") == 0;
+            fclose(file);
+        }
+    }
+    closedir(dir);
+    return count;
+}
+
+/* A thread that was joined may be in the folder for another moment. */
+static void check_threads_fall_to(int wanted) {
+    while (thread_count() > wanted) {
+        sched_yield();
+    }
+    CHECK_EQ(thread_count(), wanted);
+}
+
+static int pool_size(eddy_loop *loop) {
+    int cpus = loop->host->cpu_count(loop->host->ctx);
+    return cpus > 4 ? cpus : 4;
+}
+
+static void wait_until(_Atomic int *count, int wanted) {
+    while (atomic_load(count) < wanted) {
+        sched_yield();
+    }
+}
+
+static void open_gate(sem_t *gate, int times) {
+    for (int i = 0; i < times; i++) {
+        sem_post(gate);
+    }
+}
+
+/* Occupies every thread that the pool may have with a job behind `gate`. */
+static struct job *fill_pool(eddy_loop *loop, sem_t *gate, int *ret_count) {
+    static _Atomic int begun;
+    int count = pool_size(loop);
+    struct job *jobs = eddyi_alloc((size_t)count * sizeof *jobs);
+    CHECK(jobs != NULL);
+    atomic_store(&begun, 0);
+    sem_init(gate, 0, 0);
+    for (int i = 0; i < count; i++) {
+        start(loop, &jobs[i], gate, &begun);
+    }
+    wait_until(&begun, count);
+    *ret_count = count;
+    return jobs;
+}
+
+/* ---- claims ---------------------------------------------------------------------------------- */
+
+TEST(job_runs_elsewhere_and_is_done_on_the_loops_thread) {
+    eddy_loop *loop = new_loop();
+    struct job job;
+    start(loop, &job, NULL, NULL);
+    CHECK_EQ(job.done, 0);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    CHECK_EQ(job.done, 1);
+    CHECK_EQ(job.job.result, 42);
+    CHECK_EQ(pthread_equal(job.ran_on, pthread_self()) != 0, simulated());
+    eddy_loop_free(loop);
+}
+
+TEST(last_loop_that_used_the_pool_ends_its_threads) {
+    skip_on_sim();
+    eddy_loop *first = new_loop();
+    eddy_loop *second = new_loop();
+    eddy_loop *never = new_loop();
+    struct job job;
+    start(first, &job, NULL, NULL);
+    CHECK_EQ(eddy_loop_run(first), 0);
+    start(second, &job, NULL, NULL);
+    CHECK_EQ(eddy_loop_run(second), 0);
+    eddy_loop_free(first);
+    CHECK(thread_count() > 0);
+    start(second, &job, NULL, NULL);
+    CHECK_EQ(eddy_loop_run(second), 0);
+    eddy_loop_free(second);
+    check_threads_fall_to(0);
+    /* And it comes back for the next one. */
+    start(never, &job, NULL, NULL);
+    CHECK_EQ(eddy_loop_run(never), 0);
+    CHECK_EQ(job.job.result, 42);
+    eddy_loop_free(never);
+    check_threads_fall_to(0);
+}
+
+TEST(pool_is_bounded_and_starts_only_what_it_needs) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    struct job job;
+    for (int i = 0; i < 100; i++) {
+        start(loop, &job, NULL, NULL);
+        CHECK_EQ(eddy_loop_run(loop), 0);
+    }
+    CHECK(thread_count() <= 2); /* one after the other: the second at most by overlap */
+
+    sem_t gate;
+    int count;
+    struct job *jobs = fill_pool(loop, &gate, &count);
+    struct job more[8];
+    for (int i = 0; i < 8; i++) {
+        start(loop, &more[i], NULL, NULL);
+    }
+    CHECK_EQ(thread_count(), count);
+    open_gate(&gate, count);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    for (int i = 0; i < 8; i++) {
+        CHECK_EQ(more[i].done, 1);
+    }
+    CHECK_EQ(thread_count(), count);
+    eddyi_free(jobs);
+    eddy_loop_free(loop);
+}
+
+TEST(threads_end_when_they_have_been_idle) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    sem_t gate;
+    int count;
+    struct job *jobs = fill_pool(loop, &gate, &count);
+    open_gate(&gate, count);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    eddyi_free(jobs);
+    check_threads_fall_to(0);
+    struct job job;
+    start(loop, &job, NULL, NULL);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    CHECK_EQ(job.job.result, 42);
+    eddy_loop_free(loop);
+    check_threads_fall_to(0);
+}
+
+TEST(pool_threads_take_no_signals) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    struct job job;
+    sem_t gate;
+    _Atomic int begun = 0;
+    sem_init(&gate, 0, 0);
+    start(loop, &job, &gate, &begun);
+    wait_until(&begun, 1);
+    sigset_t set;
+    sigset_t old;
+    sigset_t pending;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, &old);
+    kill(getpid(), SIGTERM); /* nobody takes it: it would end the process */
+    sigpending(&pending);
+    CHECK(sigismember(&pending, SIGTERM) == 1);
+    int number;
+    sigwait(&set, &number);
+    CHECK_EQ(number, SIGTERM);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    open_gate(&gate, 1);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    eddy_loop_free(loop);
+}
+
+/* ---- cancel ---------------------------------------------------------------------------------- */
+
+TEST(cancel_of_a_job_that_has_not_begun_keeps_it_from_running) {
+    eddy_loop *loop = new_loop();
+    struct job job;
+    if (simulated()) {
+        start(loop, &job, NULL, NULL);
+        CHECK(eddyi_offload_cancel(&job.job));
+        CHECK_EQ(eddy_loop_run(loop), 0);
+    } else {
+        sem_t gate;
+        int count;
+        struct job *jobs = fill_pool(loop, &gate, &count);
+        start(loop, &job, NULL, NULL);
+        CHECK(eddyi_offload_cancel(&job.job));
+        CHECK(!eddyi_offload_cancel(&job.job));
+        CHECK_EQ(job.done, 0);
+        open_gate(&gate, count);
+        CHECK_EQ(eddy_loop_run(loop), 0);
+        eddyi_free(jobs);
+    }
+    CHECK(!job.ran);
+    CHECK_EQ(job.done, 1);
+    CHECK_ERR(job.job.result, -ECANCELED);
+    eddy_loop_free(loop);
+}
+
+TEST(cancel_of_a_running_job_lets_it_end) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    struct job job;
+    sem_t gate;
+    _Atomic int begun = 0;
+    sem_init(&gate, 0, 0);
+    start(loop, &job, &gate, &begun);
+    wait_until(&begun, 1);
+    CHECK(!eddyi_offload_cancel(&job.job));
+    open_gate(&gate, 1);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    CHECK(!eddyi_offload_cancel(&job.job));
+    CHECK_EQ(job.done, 1);
+    CHECK_EQ(job.job.result, 42);
+    eddy_loop_free(loop);
+}
+
+static void *open_gate_on_thread(void *arg) {
+    open_gate(arg, 64);
+    return NULL;
+}
+
+TEST(loop_freed_with_jobs_queued_and_running_waits_for_them) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    sem_t gate;
+    int count;
+    struct job *jobs = fill_pool(loop, &gate, &count);
+    struct job queued[16];
+    for (int i = 0; i < 16; i++) {
+        start(loop, &queued[i], NULL, NULL);
+    }
+    CHECK(eddyi_offload_cancel(&queued[7].job));
+    pthread_t opener;
+    pthread_create(&opener, NULL, open_gate_on_thread, &gate);
+    eddy_loop_free(loop);
+    pthread_join(opener, NULL);
+    for (int i = 0; i < 16; i++) {
+        CHECK_EQ(queued[i].done, 1);
+        CHECK_EQ(queued[i].job.result, i == 7 ? -ECANCELED : 42);
+    }
+    for (int i = 0; i < count; i++) {
+        CHECK_EQ(jobs[i].done, 1);
+    }
+    eddyi_free(jobs);
+    check_threads_fall_to(0);
+}
+
+/* ---- many ------------------------------------------------------------------------------------ */
+
+#define MANY 5000
+
+struct many {
+    struct job jobs[MANY];
+    int cancelled;
+};
+
+static void *run_many(void *arg) {
+    struct many *many = arg;
+    eddy_loop *loop = new_loop();
+    for (int i = 0; i < MANY; i++) {
+        start(loop, &many->jobs[i], NULL, NULL);
+        if (i % 7 == 3) {
+            many->cancelled += eddyi_offload_cancel(&many->jobs[i - 3].job) ? 1 : 0;
+        }
+        if (i % 100 == 99) {
+            CHECK_EQ(eddy_loop_run(loop), 0);
+        }
+    }
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    eddy_loop_free(loop);
+    return NULL;
+}
+
+TEST(ten_thousand_jobs_from_two_loops_each_end_once) {
+    static struct many many[2];
+    pthread_t other;
+    pthread_create(&other, NULL, run_many, &many[0]);
+    run_many(&many[1]);
+    pthread_join(other, NULL);
+    for (int k = 0; k < 2; k++) {
+        int cancelled = 0;
+        for (int i = 0; i < MANY; i++) {
+            const struct job *job = &many[k].jobs[i];
+            CHECK_EQ(job->done, 1);
+            CHECK_EQ(job->job.result, job->ran ? 42 : -ECANCELED);
+            cancelled += !job->ran;
+        }
+        CHECK_EQ(cancelled, many[k].cancelled);
+    }
+    check_threads_fall_to(0);
+}
+
+/* The thread that queues a loop's last item may still be in the loop when that has ended it. */
+TEST(loop_freed_right_after_its_job_is_not_used_any_more) {
+    for (int i = 0; i < (test_is_slow() ? 200 : 1000); i++) {
+        eddy_loop *loop = new_loop();
+        struct job job;
+        start(loop, &job, NULL, NULL);
+        CHECK_EQ(eddy_loop_run(loop), 0);
+        eddy_loop_free(loop);
+    }
+}
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+static int refuse_thread(void *ctx, const char *name, void *(*fn)(void *arg), void *arg,
+                         pthread_t *ret_thread) {
+    (void)ctx;
+    (void)name;
+    (void)fn;
+    (void)arg;
+    (void)ret_thread;
+    return -EAGAIN;
+}
+
+TEST(submit_says_so_when_not_one_thread_can_be_had) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    struct eddyi_host host = *loop->host;
+    host.thread_start = refuse_thread;
+    struct job job = {.job = {.run = run_job, .done = job_done}};
+    loop->host = &host;
+    CHECK_ERR(eddyi_offload_submit(loop, &job.job), -EAGAIN);
+    loop->host = &eddyi_host_real;
+    eddy_memory_fail_at(1, true);
+    CHECK_ERR(eddyi_offload_submit(loop, &job.job), -ENOMEM);
+    eddy_memory_fail_at(0, false);
+    CHECK_EQ(loop->live, 0);
+
+    /* With one thread there is somebody to do it. */
+    sem_t gate;
+    _Atomic int begun = 0;
+    struct job held;
+    sem_init(&gate, 0, 0);
+    start(loop, &held, &gate, &begun);
+    wait_until(&begun, 1);
+    loop->host = &host;
+    start(loop, &job, NULL, NULL);
+    loop->host = &eddyi_host_real;
+    CHECK(!job.ran);
+    open_gate(&gate, 1);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    CHECK_EQ(job.job.result, 42);
+    eddy_loop_free(loop);
+}
+
+static void op_done(struct eddyi_op *op) {
+    *(bool *)op->waiter = true;
+}
+
+TEST(file_operation_is_done_even_without_threads) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    struct eddyi_host host = *loop->host;
+    host.thread_start = refuse_thread;
+    char path[512];
+    snprintf(path, sizeof path, "%s/file", test_tmpdir());
+    struct eddyi_handle handle;
+    int fd = host.open(host.ctx, -1, path, O_RDWR | O_CREAT, 0600);
+    eddyi_handle_init(&handle, (int)CHECK_OK(fd), EDDYI_HANDLE_FILE);
+    bool done = false;
+    struct eddyi_op op = {.kind = EDDYI_OP_WRITE,
+                          .handle = &handle,
+                          .data = "text",
+                          .len = 4,
+                          .done = op_done,
+                          .waiter = &done};
+    loop->host = &host;
+    eddyi_op_submit(loop, &op);
+    CHECK(!done);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    loop->host = &eddyi_host_real;
+    CHECK(done);
+    CHECK_EQ(op.result, 4);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+    eddy_loop_free(loop);
+}
+
+TEST(forked_child_has_a_pool_of_its_own) {
+    skip_on_sim();
+#if defined(__SANITIZE_THREAD__)
+    SKIP("ThreadSanitizer allows no threads in the child of a threaded process");
+#endif
+    eddy_loop *loop = new_loop();
+    sem_t gate;
+    int count;
+    struct job *jobs = fill_pool(loop, &gate, &count);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct job job;
+        CHECK_EQ(thread_count(), 0);
+        eddy_loop *own = new_loop();
+        start(own, &job, NULL, NULL);
+        CHECK_EQ(eddy_loop_run(own), 0);
+        CHECK_EQ(job.job.result, 42);
+        eddy_loop_free(loop);
+        eddy_loop_free(own);
+        check_threads_fall_to(0);
+        _exit(7);
+    }
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 7);
+    open_gate(&gate, count);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    eddyi_free(jobs);
+    eddy_loop_free(loop);
+}
