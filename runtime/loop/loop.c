@@ -434,6 +434,7 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         EDDY_ASSERT_SAY(eddyi_loop_here == NULL, "a loop is freed from outside of every loop");
         int r = enter(loop);
         EDDY_ASSERT_SAY(r == 0, "a loop is freed on the thread that ran it");
+        loop->ending = true;
         if (loop->tasks_drain != NULL) {
             loop->tasks_drain(loop);
         }

@@ -45,6 +45,7 @@ struct eddy_loop {
     uint64_t ready_count;
     int budget;                     /* what is left of this turn's */
     bool stopping;                  /* eddy_loop_stop was called */
+    bool ending;                    /* eddy_loop_free has begun: what still starts is cancelled */
     bool running;                   /* inside run or poll */
     bool in_wait;                   /* inside driver->wait */
     int64_t now_ns;                 /* the clock as of this turn */

@@ -59,6 +59,9 @@ int eddyi_task_room(eddy_loop *loop) {
     eddyi_list_init(&room->all);
     eddyi_scope_init(&room->root, NULL, loop, NULL);
     room->root.policy = EDDY_SCOPE_COLLECT;
+    if (loop->ending) {
+        eddyi_scope_raise(&room->root, -ECANCELED);
+    }
     loop->tasks = room;
     loop->tasks_drain = drain;
     loop->tasks_done = done;

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include <eddy/runtime/task/scope.h>
+#include <eddy/runtime/task/task.h>
+
+#include "test.h"
+
+static int64_t fails(void *arg) {
+    return *(int *)arg;
+}
+
+static int64_t sleeps_for_ever(void *arg) {
+    int r = eddy_sleep(EDDY_NEVER);
+    if (arg != NULL) {
+        *(int *)arg = r;
+    }
+    return r;
+}
+
+static int64_t succeeds_with(void *arg) {
+    return *(int *)arg;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------- */
+
+LOOP_TEST(an_empty_scope_ends_at_once) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_EQ(eddy_scope_leave(&scope, 7), 7);
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_ERR(eddy_scope_leave(&scope, -EIO), -EIO);
+}
+
+LOOP_TEST(scopes_are_left_innermost_first) {
+    eddy_scope outer;
+    eddy_scope inner;
+    CHECK_OK(eddy_scope_enter(&outer, NULL));
+    CHECK_OK(eddy_scope_enter(&inner, NULL));
+    CHECK_ERR(eddy_scope_leave(&outer, 0), -EINVAL);
+    CHECK_OK(eddy_scope_leave(&inner, 0));
+    CHECK_OK(eddy_scope_leave(&outer, 0));
+    CHECK_ERR(eddy_scope_cancel(&outer), -EINVAL);
+}
+
+LOOP_TEST(options_out_of_range_are_refused) {
+    eddy_scope scope;
+    CHECK_ERR(eddy_scope_enter(NULL, NULL), -EINVAL);
+    CHECK_ERR(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = -2}), -EINVAL);
+    CHECK_ERR(eddy_scope_enter(&scope, &(eddy_scope_opts){.deadline_ns = -2}), -EINVAL);
+    CHECK_ERR(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = (eddy_scope_policy)3}),
+              -EINVAL);
+    CHECK_ERR(eddy_scope_enter(&scope, &(eddy_scope_opts){.size = 4096}), -EINVAL);
+}
+
+/* ---- failure --------------------------------------------------------------------------------- */
+
+LOOP_TEST(the_first_failure_cancels_siblings_and_body_and_is_what_leave_returns) {
+    eddy_scope scope;
+    int error = -EIO;
+    int sibling = 0;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, &sibling, 0));
+    CHECK_OK(eddy_spawn(fails, &error, 0));
+    int body = eddy_sleep(EDDY_NEVER);
+    CHECK_ERR(body, -ECANCELED);
+    CHECK_ERR(eddy_yield(), -ECANCELED); /* sticky */
+    CHECK_ERR(eddy_scope_leave(&scope, body), -EIO);
+    CHECK_EQ(sibling, -ECANCELED);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 1);
+    CHECK_EQ(eddy_scope_failure_at(&scope, 0)->error, -EIO);
+    CHECK(strstr(eddy_scope_failure_at(&scope, 0)->site, "test_scope.c:") != NULL);
+    CHECK(eddy_scope_failure_at(&scope, 1) == NULL);
+    CHECK_OK(eddy_yield()); /* the task itself goes on */
+}
+
+LOOP_TEST(a_body_that_fails_cancels_its_tasks) {
+    eddy_scope scope;
+    int sibling = 0;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, &sibling, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, -ENOENT), -ENOENT);
+    CHECK_EQ(sibling, -ECANCELED);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 0);
+}
+
+static int64_t named_failure(void *arg) {
+    eddy_task_name_set("culprit");
+    return fails(arg);
+}
+
+LOOP_TEST(suppressed_failures_are_kept) {
+    eddy_scope scope;
+    int error = -EIO;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = EDDY_SCOPE_COLLECT}));
+    for (int i = 0; i < 10; i++) {
+        CHECK_OK(eddy_spawn(named_failure, &error, 0));
+    }
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 10);
+    for (size_t i = 0; i < EDDY_SCOPE_FAILURES_MAX; i++) {
+        CHECK_STR(eddy_scope_failure_at(&scope, i)->task, "culprit");
+    }
+    CHECK(eddy_scope_failure_at(&scope, EDDY_SCOPE_FAILURES_MAX) == NULL);
+}
+
+LOOP_TEST(collect_cancels_nothing) {
+    eddy_scope scope;
+    int error = -EIO;
+    int good = 3;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = EDDY_SCOPE_COLLECT}));
+    CHECK_OK(eddy_spawn(fails, &error, 0));
+    CHECK_OK(eddy_spawn(succeeds_with, &good, 0));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+}
+
+LOOP_TEST(any_takes_the_first_success_and_cancels_the_rest) {
+    eddy_scope scope;
+    int error = -EIO;
+    int good = 3;
+    int rest = 0;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = EDDY_SCOPE_ANY}));
+    CHECK_OK(eddy_spawn(fails, &error, 0));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, &rest, 0));
+    CHECK_OK(eddy_spawn(succeeds_with, &good, 0));
+    CHECK_EQ(eddy_scope_leave(&scope, 0), 3);
+    CHECK_EQ(rest, -ECANCELED);
+
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = EDDY_SCOPE_ANY}));
+    CHECK_OK(eddy_spawn(fails, &error, 0));
+    CHECK_OK(eddy_spawn(fails, &error, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+}
+
+/* ---- cancel ---------------------------------------------------------------------------------- */
+
+LOOP_TEST(a_cancel_is_sticky_until_the_scope_is_left_and_no_failure) {
+    eddy_scope scope;
+    int child = 0;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, &child, 0));
+    CHECK_OK(eddy_yield());
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    for (int i = 0; i < 3; i++) {
+        CHECK_ERR(eddy_sleep(1), -ECANCELED);
+        CHECK_ERR(eddy_checkpoint(), -ECANCELED);
+    }
+    CHECK_ERR(eddy_spawn(sleeps_for_ever, NULL, 0), -ECANCELED);
+    CHECK_EQ(eddy_scope_leave(&scope, 5), 5);
+    CHECK_EQ(child, -ECANCELED);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 0);
+    CHECK_OK(eddy_sleep(1));
+}
+
+struct nest {
+    int depth;
+    int cancelled;
+};
+
+static int64_t nests(void *arg) {
+    struct nest *nest = arg;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    int r;
+    if (nest->depth-- > 0) {
+        CHECK_OK(eddy_spawn(nests, nest, 0));
+    }
+    r = eddy_sleep(EDDY_NEVER);
+    nest->cancelled += r == -ECANCELED;
+    return eddy_scope_leave(&scope, r);
+}
+
+LOOP_TEST(a_cancel_reaches_every_task_below) {
+    struct nest nest = {.depth = 500};
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(nests, &nest, 0));
+    while (nest.depth >= 0) {
+        CHECK_OK(eddy_yield());
+    }
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(nest.cancelled, 501);
+}
+
+static int64_t ignores_the_cancel(void *arg) {
+    int *turns = arg;
+    while (*turns > 0) {
+        --*turns;
+        eddy_yield();
+    }
+    return 9;
+}
+
+LOOP_TEST(leave_waits_for_a_task_that_ignores_the_cancel) {
+    int turns = 50;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(ignores_the_cancel, &turns, 0));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(turns, 0);
+}
+
+LOOP_TEST(a_task_cancelled_before_its_first_turn_runs_all_the_same) {
+    int seen = 0;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, &seen, 0));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(seen, -ECANCELED);
+}
+
+/* ---- shield ---------------------------------------------------------------------------------- */
+
+LOOP_TEST(a_shield_keeps_the_outer_cancel_out_and_its_own_deadline_in) {
+    eddy_scope outer;
+    eddy_scope shield;
+    CHECK_OK(eddy_scope_enter(&outer, NULL));
+    CHECK_OK(eddy_scope_cancel(&outer));
+    CHECK_ERR(eddy_yield(), -ECANCELED);
+    CHECK_OK(eddy_scope_enter(&shield,
+                              &(eddy_scope_opts){.shield = true, .timeout_ns = 5 * EDDY_MS}));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&shield, -ETIME), -ETIME);
+    CHECK_ERR(eddy_yield(), -ECANCELED);
+    CHECK_OK(eddy_scope_leave(&outer, 0));
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------- */
+
+LOOP_TEST(a_deadline_gives_etime_and_says_whose_it_was) {
+    eddy_scope outer;
+    eddy_scope inner;
+    CHECK_OK(eddy_scope_enter(&outer, &(eddy_scope_opts){.timeout_ns = 5 * EDDY_MS}));
+    CHECK_OK(eddy_scope_enter(&inner, &(eddy_scope_opts){.timeout_ns = 3600 * EDDY_S}));
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ETIME);
+    CHECK_ERR(eddy_sleep(0), -ETIME);
+    CHECK(!eddy_scope_expired(&inner));
+    CHECK(eddy_scope_expired(&outer));
+    CHECK_ERR(eddy_scope_leave(&inner, -ETIME), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&outer, -ETIME), -ETIME);
+    CHECK(eddy_scope_expired(&outer));
+}
+
+LOOP_TEST(a_deadline_that_cuts_a_task_short_is_what_leave_returns) {
+    eddy_scope scope;
+    int child = 0;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = EDDY_MS}));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, &child, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -ETIME);
+    CHECK_EQ(child, -ETIME);
+}
+
+LOOP_TEST(a_cancel_outranks_a_deadline) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = EDDY_ZERO}));
+    CHECK_ERR(eddy_checkpoint(), -ETIME);
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_ERR(eddy_checkpoint(), -ECANCELED);
+    CHECK(eddy_scope_expired(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+LOOP_TEST(the_nearest_deadline_holds) {
+    eddy_scope outer;
+    eddy_scope inner;
+    int64_t now = eddy_loop_now(eddy_loop_current());
+    CHECK_EQ(eddy_scope_deadline(), EDDY_NEVER);
+    CHECK_OK(eddy_scope_enter(&outer, &(eddy_scope_opts){.deadline_ns = now + 10 * EDDY_S}));
+    CHECK_OK(eddy_scope_enter(
+        &inner, &(eddy_scope_opts){.deadline_ns = now + 5 * EDDY_S, .timeout_ns = EDDY_NEVER}));
+    CHECK_EQ(eddy_scope_deadline(), now + 5 * EDDY_S);
+    CHECK_OK(eddy_scope_leave(&inner, 0));
+    CHECK_EQ(eddy_scope_deadline(), now + 10 * EDDY_S);
+    CHECK_OK(eddy_scope_enter(&inner, &(eddy_scope_opts){.shield = true}));
+    CHECK_EQ(eddy_scope_deadline(), EDDY_NEVER);
+    CHECK_OK(eddy_scope_leave(&inner, 0));
+    CHECK_OK(eddy_scope_leave(&outer, 0));
+}
+
+/* ---- limit ----------------------------------------------------------------------------------- */
+
+static int running;
+static int most;
+
+static int64_t counts_itself(void *arg) {
+    (void)arg;
+    running++;
+    most = running > most ? running : most;
+    int r = eddy_sleep(EDDY_MS);
+    running--;
+    return r;
+}
+
+LOOP_TEST(spawn_waits_at_the_limit) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.limit = 3}));
+    for (int i = 0; i < 20; i++) {
+        CHECK_OK(eddy_spawn(counts_itself, NULL, 0));
+    }
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(most, 3);
+    CHECK_EQ(running, 0);
+}
+
+LOOP_TEST(a_deadline_ends_the_wait_at_the_limit) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.limit = 1, .timeout_ns = EDDY_MS}));
+    CHECK_OK(eddy_spawn(sleeps_for_ever, NULL, 0));
+    CHECK_ERR(eddy_spawn(sleeps_for_ever, NULL, 0), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&scope, -ETIME), -ETIME);
+}
