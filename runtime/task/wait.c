@@ -100,17 +100,19 @@ int64_t eddyi_task_offload(eddy_task *task, int64_t (*fn)(void *arg), void *arg,
 struct cell_wait {
     struct eddyi_waiter waiter;
     struct eddyi_wait wait;
+    eddy_task *task; /* wait.task is written by park, when another thread may read already */
 };
 
 static void wake_for_cell(struct eddyi_waiter *waiter, eddy_future *cell) {
     (void)cell;
-    eddyi_task_wake(EDDYI_CONTAINER(waiter, struct cell_wait, waiter)->wait.task);
+    eddyi_task_wake(EDDYI_CONTAINER(waiter, struct cell_wait, waiter)->task);
 }
 
 int eddyi_task_await(eddy_task *task, eddy_future *cell) {
     struct cell_wait wait = {
         .waiter = {.wake = wake_for_cell},
-        .wait = {.interrupt = eddyi_wait_wake, .what = "await", .task = task},
+        .wait = {.interrupt = eddyi_wait_wake, .what = "await"},
+        .task = task,
     };
     if (!eddyi_cell_wait(cell, &wait.waiter)) {
         return 0;
@@ -124,7 +126,8 @@ int eddyi_task_await(eddy_task *task, eddy_future *cell) {
 void eddyi_task_await_uncancelled(eddy_task *task, eddy_future *cell) {
     struct cell_wait wait = {
         .waiter = {.wake = wake_for_cell},
-        .wait = {.what = "await", .task = task},
+        .wait = {.what = "await"},
+        .task = task,
     };
     if (!eddyi_cell_wait(cell, &wait.waiter)) {
         return;
