@@ -15,7 +15,7 @@ void test_run_in_loop(void (*body)(void)) {
     eddy_loop *loop;
     int r = eddy_loop_new(&(eddy_loop_opts){.seed = test_seed()}, &loop);
     if (r == EDDY_EDRIVER) {
-        test_skip("the driver cannot start here");
+        test_skip(eddy_error_detail());
     }
     CHECK_OK(r);
     CHECK_OK(eddy_loop_call(loop, root_task, &body));

@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/loop/loop.h>
+#include <eddy/runtime/task/task.h>
 
 TEST(good_checks_pass) {
     CHECK(true);
@@ -57,6 +59,22 @@ static int64_t allocate_twice(void *arg) {
 
 TEST(good_sweep_counts_runs) {
     CHECK_EQ(test_each_allocation_fails(allocate_twice, &(bool){false}), 6);
+}
+
+LOOP_TEST(good_loop_runs_the_body_as_a_task) {
+    CHECK(eddy_loop_current() != NULL);
+    if (strcmp(test_driver(), "auto") != 0) {
+        CHECK_STR(eddy_loop_driver(eddy_loop_current()), test_driver());
+    }
+    CHECK_OK(eddy_yield());
+}
+
+LOOP_TEST(good_sweep_in_a_task) {
+    CHECK_EQ(test_each_allocation_fails(allocate_twice, &(bool){false}), 6);
+}
+
+LOOP_TEST(bad_check_in_a_task) {
+    CHECK_EQ(1, 2);
 }
 
 TEST(bad_sweep_leaks) {

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The harness's own test: cases named good_ pass, those named bad_ fail, each with the right words.
+# What runs in a loop does so on EDDY_DRIVER.
 set -u
 program=$EDDY_BUILD/tests/harness_cases
 export EDDY_SEED=7
