@@ -169,6 +169,12 @@ int eddyi_listener_again(eddy_loop *loop, const eddy_listener *first, eddy_liste
     return r;
 }
 
+void eddyi_listener_discard(eddy_listener *listener) {
+    listener->loop->host->close(listener->loop->host->ctx, listener->handle.fd);
+    eddyi_free(listener->unlink_path);
+    eddyi_free(listener);
+}
+
 int eddy_listener_from_fd(int fd, eddy_listener **ret_listener) {
     eddy_loop *loop = eddyi_loop_here;
     if (loop == NULL) {

@@ -24,7 +24,9 @@ int eddyi_socket_set(eddy_loop *loop, int fd, int level, int name, int value);
 int eddyi_socket_options(eddy_loop *loop, int fd, int family, const eddy_tcp_opts *opts);
 /* The class that a stream over such a socket has. */
 const struct eddyi_stream_class *eddyi_socket_class(int family);
-/* A second listener on the same port for another loop: made on that loop's thread. */
+/* A second listener on the same port, for another loop: made on any thread, used on that one's. */
 int eddyi_listener_again(eddy_loop *loop, const eddy_listener *first, eddy_listener **ret_listener);
+/* Ends a listener that was never used, on any thread. */
+void eddyi_listener_discard(eddy_listener *listener);
 
 #endif

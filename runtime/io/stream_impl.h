@@ -33,6 +33,7 @@ struct eddyi_stream_class {
 struct eddy_stream {
     const struct eddyi_stream_class *class;
     eddy_loop *loop;
+    void *owner;               /* whoever keeps a record of its own for it (net/serve.c); NULL */
     uint64_t read_count;       /* bytes */
     uint64_t written_count;    /* bytes */
     bool reading;              /* a task, or a started read, is inside a read */

@@ -98,6 +98,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
         loop->opts.name = "loop";
     }
     loop->pid = getpid();
+    eddyi_list_init(&loop->stoppers);
     int r = choose_driver(loop);
     if (r < 0) {
         eddyi_free(loop);
@@ -423,6 +424,28 @@ void eddy_loop_stop(eddy_loop *loop) {
     }
     *post = (struct post){.ready.run = stop_here, .arg = loop};
     eddyi_loop_ready_from_any(loop, &post->ready);
+}
+
+void eddyi_stopper_add(eddy_loop *loop, struct eddyi_stopper *stopper) {
+    eddyi_list_init(&stopper->link);
+    eddyi_list_push_back(&loop->stoppers, &stopper->link);
+}
+
+void eddyi_stopper_remove(struct eddyi_stopper *stopper) {
+    eddyi_list_remove(&stopper->link);
+}
+
+int eddy_loop_drain(eddy_loop *loop) {
+    int r = eddyi_loop_check(loop);
+    EDDYI_LIST_EACH(node, &loop->stoppers) {
+        if (r < 0) {
+            break;
+        }
+        struct eddyi_stopper *stopper = EDDYI_LIST_ENTRY(node, struct eddyi_stopper, link);
+        stopper->stop(stopper);
+        r++;
+    }
+    return r;
 }
 
 eddy_loop *eddy_loop_free(eddy_loop *loop) {

@@ -111,6 +111,18 @@ EDDY_API int eddy_loop_fd(eddy_loop *loop);
 EDDY_API void eddy_loop_stop(eddy_loop *loop);
 
 /**
+ * Ask the servers (net/serve.h) that were started on this loop to end gracefully.
+ *
+ * Shape:   returns how many there are; 0 means that nothing here knows how to drain. Repeating it
+ *          changes nothing.
+ * Owns:    nothing.
+ * Errors:  EDDY_EWRONGLOOP, EDDY_EFORKED.
+ * Threads: loop thread, in a task or not; from others post a function that does it.
+ * Cancel:  does not suspend.
+ */
+EDDY_API int eddy_loop_drain(eddy_loop *loop);
+
+/**
  * Have `fn(arg)` called on the loop's thread, soon and once.
  *
  * Shape:   calls from one thread run in their order. `fn` must not suspend: it can spawn what does.

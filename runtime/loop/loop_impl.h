@@ -28,6 +28,12 @@ struct eddyi_timer {
     bool armed;
 };
 
+/* Something that ends gracefully when eddy_loop_drain asks: a server. */
+struct eddyi_stopper {
+    struct eddyi_list link;                       /* in loop->stoppers */
+    void (*stop)(struct eddyi_stopper *stopper);  /* on the loop's thread; only wakes */
+};
+
 /* Suspending calls a turn may make before the loop looks at timers and the kernel again. Found by
  * measurement to cost nothing at 1,000 and to keep a turn of inline reads under a millisecond. */
 #define EDDYI_LOOP_BUDGET 1024
@@ -56,6 +62,7 @@ struct eddy_loop {
     _Atomic int sleeping;                 /* 1 between the last look at `remote` and the end of wait */
     _Atomic unsigned wakers;              /* threads inside eddyi_loop_ready_from_any */
 
+    struct eddyi_list stoppers; /* struct eddyi_stopper */
     uint64_t live;      /* tasks and others for whose end `run` waits */
     uint64_t turns;     /* statistics */
     pthread_t thread;   /* bound by the first run, poll or call */
@@ -94,6 +101,10 @@ int eddyi_loop_run_until(eddy_loop *loop, const bool *done);
 static inline int64_t eddyi_loop_clock(eddy_loop *loop) {
     return loop->host->mono_ns(loop->host->ctx);
 }
+
+/* Loop's thread. */
+void eddyi_stopper_add(eddy_loop *loop, struct eddyi_stopper *stopper);
+void eddyi_stopper_remove(struct eddyi_stopper *stopper);
 
 /* deadline_ns is monotonic; EDDY_NEVER arms nothing. Re-arming moves it. Cannot fail. */
 void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns);

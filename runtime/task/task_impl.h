@@ -177,6 +177,10 @@ int64_t eddyi_task_op_uncancelled(eddy_task *task, struct eddyi_op *op, const ch
  * so a job that has begun is waited for. For work that may be abandoned see offload_impl.h. */
 int64_t eddyi_task_offload(eddy_task *task, int64_t (*fn)(void *arg), void *arg, const char *what);
 
+/* Waits until somebody wakes the task, `duration_ns` have passed, or a cancel, whose code it gives.
+ * It may also return early for nothing: the caller looks at its condition. */
+int eddyi_task_pause(eddy_task *task, int64_t duration_ns, const char *what);
+
 /* Waits for a cell: 0 once it is DONE, or the cancel's code. The caller did the checkpoint. */
 int eddyi_task_await(eddy_task *task, eddy_future *cell);
 /* The same, never refused. */

@@ -146,6 +146,12 @@ struct sleep_wait {
     bool fired;
 };
 
+static int64_t after(eddy_loop *loop, int64_t duration_ns) {
+    int64_t deadline_ns;
+    bool over = __builtin_add_overflow(eddyi_loop_clock(loop), duration_ns, &deadline_ns);
+    return over ? EDDY_NEVER : deadline_ns;
+}
+
 static void wake_for_time(struct eddyi_timer *timer) {
     struct sleep_wait *sleep = EDDYI_CONTAINER(timer, struct sleep_wait, timer);
     sleep->fired = true;
@@ -177,10 +183,17 @@ int eddy_sleep_until(int64_t deadline_ns) {
     return sleep.fired ? 0 : eddyi_task_cancelled(task);
 }
 
-static int64_t after(eddy_loop *loop, int64_t duration_ns) {
-    int64_t deadline_ns;
-    bool over = __builtin_add_overflow(eddyi_loop_clock(loop), duration_ns, &deadline_ns);
-    return over ? EDDY_NEVER : deadline_ns;
+int eddyi_task_pause(eddy_task *task, int64_t duration_ns, const char *what) {
+    struct sleep_wait pause = {
+        .wait = {.interrupt = eddyi_wait_wake, .what = what, .task = task},
+        .timer.fire = wake_for_time,
+    };
+    if (eddyi_task_cancelled(task) == 0) {
+        eddyi_timer_arm(task->loop, &pause.timer, after(task->loop, duration_ns));
+        eddyi_task_park(task, &pause.wait);
+        eddyi_timer_disarm(task->loop, &pause.timer);
+    }
+    return eddyi_task_cancelled(task);
 }
 
 int eddy_sleep(int64_t duration_ns) {

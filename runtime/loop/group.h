@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A group: several loops that work together in one process, a thread each. The caller's loop is the
+ * first and runs where the caller runs it; the others run on threads of their own until the group is
+ * freed.
+ *
+ *     eddy_loop_group *group;
+ *     int r = eddy_loop_group_new(loop, 0, &group);                 one loop for each CPU
+ *     ...
+ *     eddy_spawn_on(eddy_loop_group_loop(group, 1), work, NULL, 0);
+ *     ...
+ *     eddy_loop_group_free(group);
+ */
+#ifndef EDDY_RUNTIME_LOOP_GROUP_H
+#define EDDY_RUNTIME_LOOP_GROUP_H
+
+#include <eddy/runtime/loop/loop.h>
+
+EDDY_BEGIN_DECLS
+
+typedef struct eddy_loop_group eddy_loop_group;
+
+/**
+ * Start loops beside `first`, made with the same options.
+ *
+ * Shape:   count with `first` included; 0: one for each CPU that may be used (affinity, the cgroup's
+ *          cpu.max). On the sim driver a group has one loop, whatever was asked.
+ * Owns:    borrows `first`, which must outlive the group; *ret_group is freed with
+ *          eddy_loop_group_free.
+ * Errors:  -ENOMEM; -EAGAIN no more threads; -EBUSY first is in a group; as eddy_loop_new. A failure
+ *          leaves nothing behind.
+ * Threads: loop thread of `first`, outside of its tasks.
+ * Cancel:  does not suspend; blocks until every loop has started.
+ */
+EDDY_API int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_group **ret_group);
+
+/**
+ * End the other loops: cancel the tasks that are left on them, join their threads.
+ *
+ * Shape:   NULL is fine.
+ * Owns:    frees the group, and every loop in it but the first.
+ * Errors:  none; returns NULL.
+ * Threads: loop thread of the first loop, outside of its tasks.
+ * Cancel:  does not suspend; blocks until the threads have ended.
+ */
+EDDY_API eddy_loop_group *eddy_loop_group_free(eddy_loop_group *group);
+
+/**
+ * How many loops the group has, the first included.
+ *
+ * Shape:   at least 1.
+ * Owns:    nothing.
+ * Errors:  none.
+ * Threads: any thread.
+ * Cancel:  does not suspend.
+ */
+EDDY_API unsigned eddy_loop_group_count(const eddy_loop_group *group);
+
+/**
+ * One of the group's loops.
+ *
+ * Shape:   index 0 is the first; NULL beyond the last.
+ * Owns:    borrowed from the group.
+ * Errors:  none.
+ * Threads: any thread.
+ * Cancel:  does not suspend.
+ */
+EDDY_API eddy_loop *eddy_loop_group_loop(const eddy_loop_group *group, unsigned index);
+
+/**
+ * The group of the loop that runs on the calling thread.
+ *
+ * Shape:   NULL outside of a loop, and where it is in no group.
+ * Owns:    borrowed.
+ * Errors:  none.
+ * Threads: any thread.
+ * Cancel:  does not suspend.
+ */
+EDDY_API eddy_loop_group *eddy_loop_group_current(void);
+
+EDDY_END_DECLS
+
+#endif
