@@ -226,7 +226,7 @@ bool eddyi_uring_turn(struct eddyi_uring *u, int64_t timeout_ns) {
     if (r < 0) {
         on_error(u, r, timeout_ns);
     }
-    return reap(u);
+    return reap(u) || r == -EBADR; /* then all has ended, and been reaped there */
 }
 
 /* How long to sleep; 0 once the deadline is past. */
@@ -279,8 +279,8 @@ static void give_up(struct eddyi_uring *u) {
     } while (reap(u) || eddyi_uring_pending(u));
     u->wake_armed = false;
     eddyi_uring_give_up_ops(u);
-    eddyi_uring_give_up_shots(u);
     u->lost = false;
+    eddyi_uring_give_up_shots(u);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */

@@ -141,7 +141,7 @@ void eddyi_uring_accept_event(struct eddyi_uring *u, struct eddyi_uring_shot *sh
             listener->error = res;
         }
     }
-    if (!shot->armed && !eddyi_list_empty(&listener->waiters)) {
+    if (!shot->armed && !u->lost && !eddyi_list_empty(&listener->waiters)) {
         eddyi_uring_shot_arm(u, shot);
     }
 }

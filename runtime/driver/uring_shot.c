@@ -141,6 +141,13 @@ static void cancel_event(struct eddyi_uring *u, struct eddyi_uring_shot *shot, i
     }
 }
 
+static void idle(struct eddyi_uring_shot *shot) {
+    shot->armed = false;
+    shot->ending = false;
+    shot->want_cancel = false;
+    eddyi_list_remove(&shot->in_want);
+}
+
 void eddyi_uring_shot_event(struct eddyi_uring *u, uint64_t user_data, int res, unsigned flags) {
     uint8_t tag = (uint8_t)(user_data & EDDYI_URING_TAG_MASK);
     uint32_t number = (uint32_t)(user_data >> SLOT_SHIFT) & SLOT_MAX;
@@ -160,10 +167,7 @@ void eddyi_uring_shot_event(struct eddyi_uring *u, uint64_t user_data, int res, 
     }
     EDDYI_URING_ACQUIRE(shot);
     if ((flags & IORING_CQE_F_MORE) == 0) {
-        shot->armed = false;
-        shot->ending = false;
-        shot->want_cancel = false;
-        eddyi_list_remove(&shot->in_want);
+        idle(shot);
     }
     eddyi_uring_accept_event(u, shot, res);
 }
@@ -171,13 +175,12 @@ void eddyi_uring_shot_event(struct eddyi_uring *u, uint64_t user_data, int res, 
 void eddyi_uring_give_up_shots(struct eddyi_uring *u) {
     for (uint32_t i = 0; i < u->slot_count; i++) {
         struct eddyi_uring_shot *shot = u->slots[i].shot;
-        if (shot != NULL && shot->armed) {
-            u->slots[i].generation++;
-            shot->armed = false;
-            shot->ending = false;
-            shot->want_cancel = false;
-            eddyi_list_remove(&shot->in_want);
-            eddyi_uring_accept_event(u, shot, -EIO);
+        if (shot != NULL) {
+            if (shot->armed) {
+                u->slots[i].generation++;
+                idle(shot);
+            }
+            eddyi_uring_accept_event(u, shot, -ECANCELED); /* who waits has it armed again */
         }
     }
 }
