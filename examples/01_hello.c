@@ -5,7 +5,7 @@
  * Shows:  eddy_main, a task's result as the exit status.
  * Needs:  Linux 5.15 or later.
  * Run:    ./01_hello
- * Expect: hello from task 1 "main"
+ * Expect: hello from the task "main"
  */
 #include <stdio.h>
 
@@ -13,7 +13,7 @@
 
 static int64_t app(void *arg) {
     (void)arg;
-    printf("hello from task %llu \"%s\"\n", (unsigned long long)eddy_task_id(), eddy_task_name());
+    printf("hello from the task \"%s\"\n", eddy_task_name());
     return 0;
 }
 

@@ -12,6 +12,8 @@
 
 #include <eddy/runtime/base/detail_impl.h>
 
+_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port),
+               "both keep the port at the same place");
 _Static_assert(sizeof(struct sockaddr_un) <= sizeof(((eddy_address *)0)->storage),
                "the largest address fits");
 
@@ -108,7 +110,7 @@ static int parse_in6(const char *text, eddy_address *address) {
     char *scope = strchr(host, '%');
     if (scope != NULL) {
         *scope++ = '\0';
-        uint32_t scope_id;
+        uint32_t scope_id = 0;
         int r = parse_scope(text, text + 1 + (scope - host), scope, &scope_id);
         if (r < 0) {
             return r;
@@ -266,11 +268,13 @@ int eddy_address_port_set(eddy_address *address, unsigned port) {
     }
     switch (eddy_address_family(address)) {
     case AF_INET:
-        ((struct sockaddr_in *)(void *)address->storage)->sin_port = htons((uint16_t)port);
+    case AF_INET6: {
+        /* sin_port and sin6_port lie at the same place, of the same size. */
+        uint16_t network_port = htons((uint16_t)port);
+        memcpy((char *)address->storage + offsetof(struct sockaddr_in, sin_port), &network_port,
+               sizeof network_port);
         return 0;
-    case AF_INET6:
-        ((struct sockaddr_in6 *)(void *)address->storage)->sin6_port = htons((uint16_t)port);
-        return 0;
+    }
     default:
         return -EINVAL;
     }
