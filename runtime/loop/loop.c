@@ -475,6 +475,7 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
     if (loop->tasks_done != NULL) {
         loop->tasks_done(loop);
     }
+    eddyi_pool_done(loop);
     loop->driver->close(loop);
     eddyi_free(loop);
     return NULL;

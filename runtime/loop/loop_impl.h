@@ -15,6 +15,7 @@
 #include <eddy/runtime/base/heap_impl.h>
 #include <eddy/runtime/loop/driver_impl.h>
 #include <eddy/runtime/loop/loop.h>
+#include <eddy/runtime/loop/pool_impl.h>
 
 /* Something to run on a loop's thread. Queued at most once at a time. */
 struct eddyi_ready {
@@ -56,6 +57,7 @@ struct eddy_loop {
     bool in_wait;                   /* inside driver->wait */
     int64_t now_ns;                 /* the clock as of this turn */
     struct eddyi_heap timers;
+    struct eddyi_pool pool;         /* free buffers */
 
     /* Other threads. */
     _Atomic(struct eddyi_ready *) remote; /* a stack, taken whole and reversed */

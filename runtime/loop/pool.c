@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/loop/pool_impl.h>
+
+#include <string.h>
+
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/loop/loop_impl.h>
+
+/* A slice into a buffer that was given back is a mistake that nothing else would find: under ASan a
+ * free block may not be touched, but for its link. */
+#ifdef __SANITIZE_ADDRESS__
+#define EDDYI_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EDDYI_ASAN 1
+#endif
+#endif
+
+#ifdef EDDYI_ASAN
+#include <sanitizer/asan_interface.h>
+#define CLOSE_BLOCK(block) \
+    __asan_poison_memory_region((block) + sizeof(void *), EDDYI_POOL_BLOCK_BYTES - sizeof(void *))
+#define OPEN_BLOCK(block) __asan_unpoison_memory_region((block), EDDYI_POOL_BLOCK_BYTES)
+#else
+#define CLOSE_BLOCK(block) ((void)(block))
+#define OPEN_BLOCK(block) ((void)(block))
+#endif
+
+static char *pop(struct eddyi_pool *pool) {
+    char *block = pool->free;
+    memcpy(&pool->free, block, sizeof pool->free);
+    pool->count--;
+    OPEN_BLOCK(block);
+    return block;
+}
+
+void *eddyi_pool_get(eddy_loop *loop, size_t size) {
+    if (size == EDDYI_POOL_BLOCK_BYTES && loop->pool.free != NULL) {
+        return pop(&loop->pool);
+    }
+    return eddyi_alloc(size);
+}
+
+void eddyi_pool_put(eddy_loop *loop, void *block, size_t size) {
+    struct eddyi_pool *pool = &loop->pool;
+    if (size != EDDYI_POOL_BLOCK_BYTES || pool->count >= EDDYI_POOL_KEPT || block == NULL) {
+        eddyi_free(block);
+        return;
+    }
+    memcpy(block, &pool->free, sizeof pool->free);
+    pool->free = block;
+    pool->count++;
+    CLOSE_BLOCK((char *)block);
+}
+
+void eddyi_pool_done(eddy_loop *loop) {
+    while (loop->pool.free != NULL) {
+        eddyi_free(pop(&loop->pool));
+    }
+}
