@@ -150,12 +150,14 @@ static int real_statat(void *ctx, int dirfd, const char *path, int flags, struct
 
 static int64_t real_pread(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
     (void)ctx;
-    return AGAIN_ON_EINTR(pread(fd, dst, len, offset));
+    return offset == -1 ? AGAIN_ON_EINTR(read(fd, dst, len))
+                        : AGAIN_ON_EINTR(pread(fd, dst, len, offset));
 }
 
 static int64_t real_pwrite(void *ctx, int fd, const void *src, size_t len, int64_t offset) {
     (void)ctx;
-    return AGAIN_ON_EINTR(pwrite(fd, src, len, offset));
+    return offset == -1 ? AGAIN_ON_EINTR(write(fd, src, len))
+                        : AGAIN_ON_EINTR(pwrite(fd, src, len, offset));
 }
 
 /* --- threads and processors ------------------------------------------------------------------- */

@@ -63,9 +63,10 @@ struct eddyi_host {
     int (*fstat)(void *ctx, int fd, struct stat *ret_stat);
     /* What is known of the file `path`; flags are those of fstatat: AT_SYMLINK_NOFOLLOW ... */
     int (*statat)(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat);
-    /* Reads up to `len` bytes at `offset`; gives the count, 0 at the end of the file. */
+    /* Reads up to `len` bytes at `offset`, -1 for the file's own position, which then moves; gives
+     * the count, 0 at the end of the file. */
     int64_t (*pread)(void *ctx, int fd, void *dst, size_t len, int64_t offset);
-    /* Writes up to `len` bytes at `offset`; gives the count. */
+    /* Writes up to `len` bytes at `offset`, -1 as in pread; gives the count. */
     int64_t (*pwrite)(void *ctx, int fd, const void *src, size_t len, int64_t offset);
 
     /* --- threads and processors --- */
