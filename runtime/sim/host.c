@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host table of a simulated host. Clock, chance and stream sockets are the world's; files,
+ * threads and descriptors that the kernel knows are passed on to the real host.
+ */
+#include <string.h>
+
+#include <eddy/runtime/base/error.h>
+#include <eddy/runtime/sim/sim_impl.h>
+
+#define REAL(function, ...) eddyi_host_real.function(eddyi_host_real.ctx, __VA_ARGS__)
+
+/* A call on a descriptor that is not a simulated one. */
+#define PASS_ON(fd, function, ...) \
+    (eddyi_sim_fd_is_virtual(fd) ? -EBADF : REAL(function, fd, __VA_ARGS__))
+
+static struct eddyi_sim_socket *find(void *ctx, int fd) {
+    return eddyi_sim_socket_of(ctx, fd);
+}
+
+/* ---- clock and chance ------------------------------------------------------------------------ */
+
+static int64_t sim_mono_ns(void *ctx) {
+    const struct eddyi_sim_host *host = ctx;
+    return eddyi_sim_world_now(host->world);
+}
+
+static int64_t sim_wall_ns(void *ctx) {
+    const struct eddyi_sim_host *host = ctx;
+    return EDDYI_SIM_WALL_START_NS + (eddyi_sim_world_now(host->world) - EDDYI_SIM_MONO_START_NS);
+}
+
+static int sim_random(void *ctx, void *ret_bytes, size_t len) {
+    struct eddyi_sim_host *host = ctx;
+    char *at = ret_bytes;
+    while (len > 0) {
+        uint64_t word = eddyi_sim_random_next(&host->world->secrets);
+        size_t part = len < sizeof word ? len : sizeof word;
+        memcpy(at, &word, part);
+        at += part;
+        len -= part;
+    }
+    return 0;
+}
+
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+/* Gives the protocol of a stream of the domain, or the error. Datagrams are not simulated yet. */
+static int check_kind(int domain, int type, int protocol) {
+    int plain = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (plain < 0 || plain > SOCK_PACKET) {
+        return -EINVAL;
+    }
+    if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX) {
+        return -EAFNOSUPPORT;
+    }
+    int own = domain == AF_UNIX ? PF_UNIX : IPPROTO_TCP;
+    if (plain != SOCK_STREAM || (protocol != 0 && protocol != own)) {
+        return -EPROTONOSUPPORT;
+    }
+    return domain == AF_UNIX ? 0 : IPPROTO_TCP;
+}
+
+static int sim_socket(void *ctx, int domain, int type, int protocol) {
+    struct eddyi_sim_host *host = ctx;
+    int own_protocol = check_kind(domain, type, protocol);
+    if (own_protocol < 0) {
+        return own_protocol;
+    }
+    struct eddyi_sim_socket *socket = eddyi_sim_socket_new(host, domain, own_protocol);
+    if (socket == NULL) {
+        return -ENOMEM;
+    }
+    int fd = eddyi_sim_socket_open(socket);
+    if (fd < 0) {
+        eddyi_sim_socket_free(socket);
+    }
+    return fd;
+}
+
+static int sim_socketpair(void *ctx, int domain, int type, int protocol, int ret_fds[2]) {
+    int r = check_kind(domain, type, protocol);
+    if (r < 0) {
+        return r;
+    }
+    return domain == AF_UNIX ? eddyi_sim_socketpair(ctx, ret_fds) : -EOPNOTSUPP;
+}
+
+static int sim_bind(void *ctx, int fd, const struct sockaddr *address, socklen_t len) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    return socket == NULL ? PASS_ON(fd, bind, address, len) : eddyi_sim_bind(socket, address, len);
+}
+
+static int sim_listen(void *ctx, int fd, int backlog) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    return socket == NULL ? PASS_ON(fd, listen, backlog) : eddyi_sim_listen(socket, backlog);
+}
+
+static int sim_setsockopt(void *ctx, int fd, int level, int name, const void *value,
+                          socklen_t len) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    return socket == NULL ? PASS_ON(fd, setsockopt, level, name, value, len)
+                          : eddyi_sim_option_set(socket, level, name, value, len);
+}
+
+static int sim_getsockopt(void *ctx, int fd, int level, int name, void *ret_value, socklen_t *len) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    return socket == NULL ? PASS_ON(fd, getsockopt, level, name, ret_value, len)
+                          : eddyi_sim_option_get(socket, level, name, ret_value, len);
+}
+
+static int sim_getsockname(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    if (socket == NULL) {
+        return PASS_ON(fd, getsockname, ret_address, len);
+    }
+    eddyi_sim_address_write(&socket->local, socket->domain, ret_address, len);
+    return 0;
+}
+
+static int sim_getpeername(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    if (socket == NULL) {
+        return PASS_ON(fd, getpeername, ret_address, len);
+    }
+    if (socket->state != EDDYI_SIM_CONNECTED) {
+        return -ENOTCONN;
+    }
+    eddyi_sim_address_write(&socket->remote, socket->domain, ret_address, len);
+    return 0;
+}
+
+static int sim_shutdown(void *ctx, int fd, int how) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    return socket == NULL ? PASS_ON(fd, shutdown, how) : eddyi_sim_shutdown(socket, how);
+}
+
+/* ---- descriptors and files ------------------------------------------------------------------- */
+
+static int sim_close(void *ctx, int fd) {
+    struct eddyi_sim_socket *socket = find(ctx, fd);
+    if (socket == NULL) {
+        return eddyi_sim_fd_is_virtual(fd) ? -EBADF : REAL(close, fd);
+    }
+    eddyi_sim_socket_close(socket);
+    return 0;
+}
+
+static int sim_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode) {
+    (void)ctx;
+    return REAL(open, dirfd, path, flags, mode);
+}
+
+static int sim_fstat(void *ctx, int fd, struct stat *ret_stat) {
+    if (find(ctx, fd) == NULL) {
+        return PASS_ON(fd, fstat, ret_stat);
+    }
+    *ret_stat = (struct stat){.st_mode = S_IFSOCK | S_IRWXU | S_IRWXG | S_IRWXO, .st_nlink = 1};
+    return 0;
+}
+
+static int sim_statat(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat) {
+    (void)ctx;
+    return REAL(statat, dirfd, path, flags, ret_stat);
+}
+
+static int64_t sim_pread(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
+    if (find(ctx, fd) != NULL) {
+        return -ESPIPE;
+    }
+    return PASS_ON(fd, pread, dst, len, offset);
+}
+
+static int64_t sim_pwrite(void *ctx, int fd, const void *src, size_t len, int64_t offset) {
+    if (find(ctx, fd) != NULL) {
+        return -ESPIPE;
+    }
+    return PASS_ON(fd, pwrite, src, len, offset);
+}
+
+/* ---- threads and processors ------------------------------------------------------------------ */
+
+static int sim_thread_start(void *ctx, const char *name, void *(*fn)(void *arg), void *arg,
+                            pthread_t *ret_thread) {
+    (void)ctx;
+    return REAL(thread_start, name, fn, arg, ret_thread);
+}
+
+static int sim_thread_join(void *ctx, pthread_t thread) {
+    (void)ctx;
+    return REAL(thread_join, thread);
+}
+
+static int sim_cpu_count(void *ctx) {
+    (void)ctx;
+    /* The same on every machine, or a seed would not be enough to replay a run. */
+    return 1;
+}
+
+void eddyi_sim_host_table(struct eddyi_sim_host *host) {
+    host->table = (struct eddyi_host){
+        .ctx = host,
+        .mono_ns = sim_mono_ns,
+        .wall_ns = sim_wall_ns,
+        .random = sim_random,
+        .socket = sim_socket,
+        .socketpair = sim_socketpair,
+        .bind = sim_bind,
+        .listen = sim_listen,
+        .setsockopt = sim_setsockopt,
+        .getsockopt = sim_getsockopt,
+        .getsockname = sim_getsockname,
+        .getpeername = sim_getpeername,
+        .shutdown = sim_shutdown,
+        .close = sim_close,
+        .open = sim_open,
+        .fstat = sim_fstat,
+        .statat = sim_statat,
+        .pread = sim_pread,
+        .pwrite = sim_pwrite,
+        .thread_start = sim_thread_start,
+        .thread_join = sim_thread_join,
+        .cpu_count = sim_cpu_count,
+    };
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real descriptors on a simulated loop: a pipe to another program, a signalfd, an inherited socket.
+ * They are asked by poll(2) when the world is quiet, and tried without waiting when it says so.
+ * Nothing about them is decided by the seed.
+ */
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <eddy/runtime/base/error.h>
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/sim/sim_impl.h>
+
+#define POLL_CAP_MIN 8
+
+/* The result of a call, made again as long as a signal interrupts it. */
+#define AGAIN_ON_EINTR(call) \
+    __extension__({ \
+        int64_t result_; \
+        do { \
+            result_ = (call); \
+        } while (result_ < 0 && errno == EINTR); \
+        result_ < 0 ? -(int64_t)errno : result_; \
+    })
+
+/* ---- trying ---------------------------------------------------------------------------------- */
+
+static int64_t poll_now(int fd, int events) {
+    struct pollfd poller = {.fd = fd, .events = (short)events};
+    int64_t r = AGAIN_ON_EINTR(poll(&poller, 1, 0));
+    if (r < 0) {
+        return r;
+    }
+    if ((poller.revents & POLLNVAL) != 0) {
+        return -EBADF;
+    }
+    return r == 0 ? -EAGAIN : (int64_t)poller.revents;
+}
+
+/* A pipe that nobody reads raises SIGPIPE on the writing thread. It is blocked for the moment of
+ * the call and, when this call was the one that raised it, taken out of the queue. */
+static int64_t write_quietly(int fd, const void *data, size_t len) {
+    sigset_t broken_pipe;
+    sigset_t old;
+    sigset_t pending;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    sigpending(&pending);
+    int r = pthread_sigmask(SIG_BLOCK, &broken_pipe, &old);
+    if (r != 0) {
+        return -r;
+    }
+    int64_t n = AGAIN_ON_EINTR(write(fd, data, len));
+    if (n == -EPIPE && sigismember(&pending, SIGPIPE) == 0) {
+        static const struct timespec no_time = {0};
+        while (sigtimedwait(&broken_pipe, NULL, &no_time) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return n;
+}
+
+static int64_t try_read(const struct eddyi_op *op, int fd) {
+    int64_t r = poll_now(fd, POLLIN);
+    return r < 0 ? r : AGAIN_ON_EINTR(read(fd, op->buf, op->len));
+}
+
+static int64_t try_write(const struct eddyi_op *op, int fd) {
+    int64_t r = poll_now(fd, POLLOUT);
+    /* A pipe that polls writable promises to take so much without waiting. */
+    size_t len = op->len < PIPE_BUF ? op->len : PIPE_BUF;
+    return r < 0 ? r : write_quietly(fd, op->data, len);
+}
+
+static int64_t try_send(const struct eddyi_op *op, int fd) {
+    int flags = op->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (op->kind != EDDYI_OP_SENDV) {
+        return AGAIN_ON_EINTR(send(fd, op->data, op->len, flags));
+    }
+    struct msghdr message = {.msg_iovlen = op->len};
+    /* The kernel only reads the array; the member is shared with recvmsg. */
+    memcpy(&message.msg_iov, &op->iov, sizeof message.msg_iov);
+    return AGAIN_ON_EINTR(sendmsg(fd, &message, flags));
+}
+
+static int64_t try_accept(int fd) {
+    int64_t r = poll_now(fd, POLLIN);
+    return r < 0 ? r : AGAIN_ON_EINTR(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+}
+
+int64_t eddyi_sim_real_try(struct eddyi_op *op) {
+    int fd = op->handle->fd;
+    bool is_file = op->handle->kind == EDDYI_HANDLE_FILE;
+    switch ((enum eddyi_op_kind)op->kind) {
+    case EDDYI_OP_READ:
+        /* Files are read as jobs, at a moment of the world's. */
+        return is_file ? -EAGAIN : try_read(op, fd);
+    case EDDYI_OP_WRITE:
+        return is_file ? -EAGAIN : try_write(op, fd);
+    case EDDYI_OP_RECV:
+        return AGAIN_ON_EINTR(recv(fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
+    case EDDYI_OP_SEND:
+    case EDDYI_OP_SENDV:
+        return try_send(op, fd);
+    case EDDYI_OP_ACCEPT:
+        return try_accept(fd);
+    case EDDYI_OP_POLL:
+        return poll_now(fd, op->flags);
+    case EDDYI_OP_CONNECT:
+        break;
+    }
+    /* A world has its own network: who asks for a socket here gets a simulated one. */
+    return -EOPNOTSUPP;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+bool eddyi_sim_real_reserve(struct eddyi_sim *sim) {
+    if (sim->real_count + 2 <= sim->poll_cap) {
+        return true;
+    }
+    size_t cap = sim->poll_cap == 0 ? POLL_CAP_MIN : 2 * sim->poll_cap;
+    struct pollfd *polls = eddyi_resize(sim->polls, cap * sizeof *polls);
+    if (polls == NULL) {
+        return false;
+    }
+    sim->polls = polls;
+    sim->poll_cap = cap;
+    return true;
+}
+
+/* POLLERR and POLLHUP come by themselves; nothing else is to be waited for where a call says at
+ * once that it cannot be done. */
+static short events_of(const struct eddyi_op *op) {
+    switch ((enum eddyi_op_kind)op->kind) {
+    case EDDYI_OP_READ:
+    case EDDYI_OP_RECV:
+    case EDDYI_OP_ACCEPT:
+        return POLLIN;
+    case EDDYI_OP_POLL:
+        return (short)op->flags;
+    default:
+        return POLLOUT;
+    }
+}
+
+/* A call may fail where poll sees nothing to wait for: each is tried once before it is polled. */
+static bool end_some(struct eddyi_sim *sim, const struct pollfd *polls) {
+    bool ended = false;
+    size_t i = 0;
+    EDDYI_LIST_EACH(node, &sim->real_ops) {
+        struct eddyi_op *op = EDDYI_LIST_ENTRY(node, struct eddyi_op, in_driver);
+        struct eddyi_sim_op *own = eddyi_sim_op_of(op);
+        bool look = polls != NULL ? polls[i].revents != 0 : !own->begun;
+        i++;
+        own->begun = true;
+        int64_t result = look ? eddyi_sim_real_try(op) : -EAGAIN;
+        if (result != -EAGAIN) {
+            eddyi_sim_op_end(sim, op, result);
+            ended = true;
+        }
+    }
+    return ended;
+}
+
+void eddyi_sim_real_drain(struct eddyi_sim *sim) {
+    uint64_t count;
+    /* Without a wake there is nothing to read, which is as good. */
+    (void)AGAIN_ON_EINTR(read(sim->wake_fd, &count, sizeof count));
+}
+
+void eddyi_sim_real_poll(struct eddyi_sim *sim, int timeout_ms) {
+    sim->turns_unlooked = 0;
+    if (end_some(sim, NULL)) {
+        return;
+    }
+    size_t count = 0;
+    EDDYI_LIST_EACH(node, &sim->real_ops) {
+        const struct eddyi_op *op = EDDYI_LIST_ENTRY(node, struct eddyi_op, in_driver);
+        sim->polls[count++] = (struct pollfd){.fd = op->handle->fd, .events = events_of(op)};
+    }
+    struct pollfd *wake = &sim->polls[count];
+    *wake = (struct pollfd){.fd = sim->wake_fd, .events = POLLIN};
+    if (poll(sim->polls, count + 1, timeout_ms) > 0) {
+        if (wake->revents != 0) {
+            eddyi_sim_real_drain(sim);
+        }
+        end_some(sim, sim->polls);
+    }
+}
