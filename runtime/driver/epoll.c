@@ -63,6 +63,7 @@ struct epoll_state {
     int wake_fd;              /* eventfd */
     int timer_fd;             /* for a foreign main loop; -1 until asked for */
     bool no_pwait2;           /* epoll_pwait2 is not there */
+    bool completed;           /* this wait has completed something, and need not sleep */
     int64_t timer_ns;         /* the deadline that timer_fd is set to, or EDDY_NEVER */
     struct slot *slots;
     uint32_t slot_count;      /* below INT_MAX, so that an index fits `fd` */
@@ -211,6 +212,7 @@ static void finish(struct epoll_state *state, struct eddyi_op *op, int64_t resul
         state->cursor = op->in_handle.next;
     }
     eddyi_list_remove(&op->in_driver);
+    state->completed = true;
     eddyi_op_complete(op, result);
 }
 
@@ -394,12 +396,11 @@ static int64_t look_at_later(eddy_loop *loop) {
 }
 
 /* Completes what has ended and tries what is due; not what becomes due meanwhile. */
-static bool run_queues(eddy_loop *loop) {
+static void run_queues(eddy_loop *loop) {
     struct epoll_state *state = state_of(loop);
     struct eddyi_list *node;
-    bool any = !eddyi_list_empty(&state->ended) || !eddyi_list_empty(&state->due);
-    if (!any) {
-        return false;
+    if (eddyi_list_empty(&state->ended) && eddyi_list_empty(&state->due)) {
+        return;
     }
     struct eddyi_list ended = EDDYI_LIST_INIT(ended);
     struct eddyi_list due = EDDYI_LIST_INIT(due);
@@ -412,7 +413,6 @@ static bool run_queues(eddy_loop *loop) {
     while ((node = eddyi_list_pop_front(&due)) != NULL) {
         try_op(loop, EDDYI_LIST_ENTRY(node, struct eddyi_op, in_driver));
     }
-    return loop->ready_head != NULL;
 }
 
 static int wait_milliseconds(struct epoll_state *state, int64_t timeout_ns) {
@@ -445,10 +445,11 @@ static int wait_events(struct epoll_state *state, int64_t timeout_ns) {
 
 static void wait(eddy_loop *loop, int64_t deadline_ns) {
     struct epoll_state *state = state_of(loop);
+    state->completed = false;
     int64_t later_ns = look_at_later(loop);
-    bool busy = run_queues(loop);
+    run_queues(loop);
     int64_t timeout_ns = 0;
-    if (!busy && deadline_ns > loop->now_ns && eddyi_list_empty(&state->ended) &&
+    if (!state->completed && deadline_ns > loop->now_ns && eddyi_list_empty(&state->ended) &&
         eddyi_list_empty(&state->due)) {
         if (later_ns == EDDY_NEVER) {
             later_ns = look_at_later(loop); /* run_queues may have put something there */
