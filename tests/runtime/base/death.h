@@ -35,6 +35,10 @@ static inline struct death death_of(void (*fn)(void)) {
     while ((n = read(ends[0], death.text + death.len, sizeof death.text - 1 - death.len)) > 0) {
         death.len += (size_t)n;
     }
+    /* More than fits is not kept, but the child must get rid of it. */
+    char rest[256];
+    while (n >= 0 && read(ends[0], rest, sizeof rest) > 0) {
+    }
     close(ends[0]);
     int status;
     CHECK_EQ(waitpid(pid, &status, 0), pid);
