@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -138,6 +142,17 @@ static int real_open(void *ctx, int dirfd, const char *path, int flags, mode_t m
     return (int)AGAIN_ON_EINTR(openat(dirfd, path, flags | O_CLOEXEC, mode));
 }
 
+static int real_open_resolve(void *ctx, int dirfd, const char *path, int flags, mode_t mode,
+                             uint64_t resolve) {
+    (void)ctx;
+    struct open_how how = {
+        .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+        .mode = mode,
+        .resolve = resolve,
+    };
+    return (int)AGAIN_ON_EINTR(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+}
+
 static int real_fstat(void *ctx, int fd, struct stat *ret_stat) {
     (void)ctx;
     return (int)AGAIN_ON_EINTR(fstat(fd, ret_stat)); /* FUSE can be interrupted */
@@ -152,6 +167,30 @@ static int64_t real_pread(void *ctx, int fd, void *dst, size_t len, int64_t offs
     (void)ctx;
     return offset == -1 ? AGAIN_ON_EINTR(read(fd, dst, len))
                         : AGAIN_ON_EINTR(pread(fd, dst, len, offset));
+}
+
+static int64_t real_pread_cached(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
+    (void)ctx;
+    struct iovec iov = {.iov_base = dst, .iov_len = len};
+    int64_t n = AGAIN_ON_EINTR(preadv2(fd, &iov, 1, offset, RWF_NOWAIT));
+    /* A file system that cannot promise not to wait counts as one that would have to. */
+    return n == -EOPNOTSUPP ? -EAGAIN : n;
+}
+
+static int64_t real_getdents(void *ctx, int fd, void *dst, size_t len) {
+    (void)ctx;
+    return AGAIN_ON_EINTR(getdents64(fd, dst, len));
+}
+
+static int64_t real_seek(void *ctx, int fd, int64_t offset, int whence) {
+    (void)ctx;
+    off_t at = lseek(fd, offset, whence);
+    return at < 0 ? -errno : at;
+}
+
+static int real_sync(void *ctx, int fd, bool data_only) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(data_only ? fdatasync(fd) : fsync(fd));
 }
 
 static int64_t real_pwrite(void *ctx, int fd, const void *src, size_t len, int64_t offset) {
@@ -240,9 +279,14 @@ const struct eddyi_host eddyi_host_real = {
     .shutdown = real_shutdown,
     .close = real_close,
     .open = real_open,
+    .open_resolve = real_open_resolve,
     .fstat = real_fstat,
     .statat = real_statat,
     .pread = real_pread,
+    .pread_cached = real_pread_cached,
+    .getdents = real_getdents,
+    .seek = real_seek,
+    .sync = real_sync,
     .pwrite = real_pwrite,
     .thread_start = real_thread_start,
     .thread_join = real_thread_join,

@@ -59,6 +59,9 @@ struct eddyi_host {
     int (*close)(void *ctx, int fd);
     /* Opens `path` as seen from the folder `dirfd`, or AT_FDCWD; gives the descriptor. */
     int (*open)(void *ctx, int dirfd, const char *path, int flags, mode_t mode);
+    /* As open, with the RESOLVE_* flags of openat2(2): RESOLVE_BENEATH, RESOLVE_CACHED ... */
+    int (*open_resolve)(void *ctx, int dirfd, const char *path, int flags, mode_t mode,
+                        uint64_t resolve);
     /* What is known of an open file. */
     int (*fstat)(void *ctx, int fd, struct stat *ret_stat);
     /* What is known of the file `path`; flags are those of fstatat: AT_SYMLINK_NOFOLLOW ... */
@@ -66,6 +69,14 @@ struct eddyi_host {
     /* Reads up to `len` bytes at `offset`, -1 for the file's own position, which then moves; gives
      * the count, 0 at the end of the file. */
     int64_t (*pread)(void *ctx, int fd, void *dst, size_t len, int64_t offset);
+    /* As pread, of what is in memory already: -EAGAIN when the disk would have to be asked. */
+    int64_t (*pread_cached)(void *ctx, int fd, void *dst, size_t len, int64_t offset);
+    /* Fills `dst` with entries of a folder, as getdents64(2); gives the bytes used, 0 at its end. */
+    int64_t (*getdents)(void *ctx, int fd, void *dst, size_t len);
+    /* Moves where the next getdents begins: lseek(2). */
+    int64_t (*seek)(void *ctx, int fd, int64_t offset, int whence);
+    /* Brings what was written to the disk; `data_only` leaves out times and the like. */
+    int (*sync)(void *ctx, int fd, bool data_only);
     /* Writes up to `len` bytes at `offset`, -1 as in pread; gives the count. */
     int64_t (*pwrite)(void *ctx, int fd, const void *src, size_t len, int64_t offset);
 
