@@ -24,7 +24,8 @@ static const struct rule {
     {"exit _exit quick_exit atexit abort", LIBRARY, "runtime/base/assert.c runtime/app/ proc/",
      "a library does not end the process; return an error, or EDDY_ASSERT for a broken invariant"},
     {"signal sigaction sigprocmask setlocale umask chdir setenv putenv unsetenv", LIBRARY,
-     "runtime/app/ proc/", "nothing process-wide is touched outside eddy_main and explicit calls"},
+     "runtime/app/ proc/ runtime/task/overflow.",
+     "nothing process-wide is touched outside eddy_main and explicit calls"},
     {"pthread_sigmask", LIBRARY,
      "runtime/app/ proc/ runtime/base/host. runtime/driver/ runtime/sim/real.",
      "a thread's signals are its owner's; the host starts threads that take none"},
@@ -41,7 +42,8 @@ static const struct rule {
     {"socket socketpair bind listen accept accept4 connect setsockopt getsockopt getsockname "
      "getpeername shutdown open openat close stat fstat lstat fstatat pread pwrite clock_gettime "
      "gettimeofday time getrandom pthread_create pthread_join sysconf sched_getaffinity",
-     LIBRARY, "runtime/base/host. runtime/base/cpu. runtime/driver/ runtime/sim/",
+     LIBRARY,
+     "runtime/base/host. runtime/base/cpu. runtime/driver/ runtime/sim/ runtime/task/stack.",
      "ask the loop's host (runtime/base/host_impl.h) or its driver, which a simulation can "
      "replace"},
 };
