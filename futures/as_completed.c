@@ -15,8 +15,7 @@ struct entry {
     struct eddyi_waiter waiter;
     struct eddyi_list in_finished;
     eddy_as_completed *iterator;
-    eddy_future
-        *f;     /* with a reference; NULL once given, and for a second place of the same future */
+    eddy_future *f; /* with a reference; NULL once given, and for a second place of a future */
 };
 
 struct eddy_as_completed {
@@ -127,7 +126,7 @@ int eddy_as_completed_new(eddy_future *const *fs, size_t count, eddy_as_complete
     return 0;
 }
 
-/* The next finished entry, or NULL; then the parker, unless it is NULL, is woken for the next one. */
+/* The next finished entry, or NULL; then the parker, unless NULL too, is woken for the next one. */
 static struct entry *take_finished(eddy_as_completed *iterator, struct eddyi_parker *parker) {
     eddyi_spin_lock(&iterator->lock);
     struct eddyi_list *node = eddyi_list_pop_front(&iterator->finished);

@@ -50,8 +50,8 @@ static void wake(struct eddyi_waiter *waiter, eddy_future *cell) {
     queue(EDDYI_CONTAINER(waiter, struct eddyi_callback, waiter));
 }
 
-/* A loop's thread may have ended the cell deep inside of its driver or of a scope's cancel, which is
- * no place for a user's code. */
+/* A loop's thread may have ended the cell deep inside of its driver or of a scope's cancel, which
+ * is no place for a user's code. */
 static void run_later(struct eddyi_waiter *waiter, eddy_future *cell) {
     (void)cell;
     struct eddyi_callback *leader = EDDYI_CONTAINER(waiter, struct eddyi_callback, waiter);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A callback of a future. All those of one loop (and all those of no loop) hang on the first of them,
- * the leader, so that they run in the order of their adding whatever order the ready queue has:
+ * A callback of a future. All those of one loop (and all those of no loop) hang on the first of
+ * them, the leader, so that they run in the order of their adding whatever order the ready queue
+ * has:
  *
  *     cell->callbacks:  leader of loop A -> leader of loop B -> leader of no loop
  *                         |- follower         |- follower
@@ -22,8 +23,8 @@ struct eddyi_callback {
     struct eddyi_ready ready;    /* leader */
 };
 
-/* Has callback->call made once, after the cell has ended: on this thread's loop from its ready queue;
- * without one on the thread that ends the cell, or in here when it has ended. */
+/* Has callback->call made once, after the cell has ended: on this thread's loop from its ready
+ * queue; without one on the thread that ends the cell, or in here when it has ended. */
 void eddyi_callback_add(eddy_future *cell, struct eddyi_callback *callback);
 
 #endif

@@ -21,8 +21,8 @@
  *     race         one ended                      always             -EINVAL
  *     wait         as asked, or the time is up    never              0
  *
- * Where the rest is cancelled it is also waited for, so all futures have ended when the call returns.
- * None of these consumes a handle; the same future may stand in the array twice.
+ * Where the rest is cancelled it is also waited for, so all futures have ended when the call
+ * returns. None of these consumes a handle; the same future may stand in the array twice.
  */
 #ifndef EDDY_FUTURES_COMBINE_H
 #define EDDY_FUTURES_COMBINE_H
@@ -36,24 +36,25 @@ EDDY_BEGIN_DECLS
 /**
  * Wait until all futures have ended well, or one has failed: that one cancels the others.
  *
- * Shape:   0, or the first failure (in time; a cancelled future counts as one), once all have ended.
- *          Each result is read with eddy_future_result. count 0 gives 0.
+ * Shape:   0, or the first failure (in time; a cancelled future counts as one), once all have
+ *          ended. Each result is read with eddy_future_result. count 0 gives 0.
  * Owns:    borrows fs until return. Allocates for more than 16.
- * Errors:  the first failure; -ENOMEM nothing was done; -EDEADLK, EDDY_EFORKED as eddy_await; -EINVAL
- *          a NULL among them.
+ * Errors:  the first failure; -ENOMEM nothing was done; -EDEADLK, EDDY_EFORKED as eddy_await;
+ *          -EINVAL a NULL among them.
  * Threads: any thread.
- * Cancel:  suspends. When the waiting task is cancelled while none has failed: -ECANCELED or -ETIME at
- *          once, and the futures go on. The wait for the cancelled ones is never refused.
+ * Cancel:  suspends. When the waiting task is cancelled while none has failed: -ECANCELED or -ETIME
+ *          at once, and the futures go on. The wait for the cancelled ones is never refused.
  */
 EDDY_API int64_t eddy_await_all(eddy_future *const *fs, size_t count);
 
 /**
  * Wait until one future has ended well: that one cancels the others.
  *
- * Shape:   its result, >= 0, and its place in *ret_index (which may be NULL), once all have ended; when
- *          all failed, the first failure.
+ * Shape:   its result, >= 0, and its place in *ret_index (which may be NULL), once all have ended;
+ *          when all failed, the first failure.
  * Owns:    as eddy_await_all.
- * Errors:  the first failure, when all failed; -EINVAL also when count is 0; else as eddy_await_all.
+ * Errors:  the first failure, when all failed; -EINVAL also when count is 0; else as
+ *          eddy_await_all.
  * Threads: any thread.
  * Cancel:  as eddy_await_all, while none has succeeded.
  */
@@ -62,8 +63,8 @@ EDDY_API int64_t eddy_await_any(eddy_future *const *fs, size_t count, size_t *re
 /**
  * Wait until one future has ended, well or not: that one cancels the others.
  *
- * Shape:   its result, and its place in *ret_index (which may be NULL; written for a failure too), once
- *          all have ended.
+ * Shape:   its result, and its place in *ret_index (which may be NULL; written for a failure too),
+ *          once all have ended.
  * Owns:    as eddy_await_all.
  * Errors:  that future's; -EINVAL also when count is 0; else as eddy_await_all.
  * Threads: any thread.
@@ -80,9 +81,9 @@ typedef enum eddy_wait_for {
 /**
  * Wait until so many futures have ended, and say which.
  *
- * Shape:   how many of fs have ended, each place counted; less than asked for when `timeout_ns` came
- *          first (EDDY_NEVER: no limit; EDDY_ZERO, 0 and less: only look). ret_done[i], when ret_done
- *          is not NULL, says whether fs[i] has. count 0 gives 0 at once.
+ * Shape:   how many of fs have ended, each place counted; less than asked for when `timeout_ns`
+ *          came first (EDDY_NEVER: no limit; EDDY_ZERO, 0 and less: only look). ret_done[i], when
+ *          ret_done is not NULL, says whether fs[i] has. count 0 gives 0 at once.
  * Owns:    as eddy_await_all. Nothing is cancelled, and no result counts as looked at.
  * Errors:  -ENOMEM; -EDEADLK, EDDY_EFORKED as eddy_await; -EINVAL.
  * Threads: any thread.
@@ -97,8 +98,9 @@ EDDY_API int64_t eddy_futures_wait(eddy_future *const *fs, size_t count, eddy_wa
  * A future that ends as eddy_await_all does.
  *
  * Shape:   never NULL. 0, or the first failure, once all have ended.
- * Owns:    copies the array and keeps the futures alive; their handles stay whose they were, and their
- *          failures count as looked at. The new one belongs to the current scope, or to the caller.
+ * Owns:    copies the array and keeps the futures alive; their handles stay whose they were, and
+ *          their failures count as looked at. The new one belongs to the current scope, or to the
+ *          caller.
  * Errors:  in the future: the first failure; -ENOMEM, -EINVAL: nothing was done to the others.
  * Threads: any thread.
  * Cancel:  does not suspend. A cancel of the new future cancels all, and it ends when all have.
@@ -131,8 +133,8 @@ EDDY_API eddy_future *eddy_future_race(eddy_future *const *fs, size_t count);
  * A future that ends as `f` does, and keeps a cancel away from it.
  *
  * Shape:   never NULL. The payload stays with `f`.
- * Owns:    keeps `f` alive; its handle stays whose it was, and its failure counts as looked at. The new
- *          one belongs to the current scope, or to the caller.
+ * Owns:    keeps `f` alive; its handle stays whose it was, and its failure counts as looked at. The
+ *          new one belongs to the current scope, or to the caller.
  * Errors:  in the future: what `f` ended with; -ENOMEM, -EINVAL.
  * Threads: any thread.
  * Cancel:  does not suspend. A cancel of the new future ends that one at once, and `f` goes on.
@@ -148,8 +150,8 @@ typedef struct eddy_as_completed eddy_as_completed;
  * Begin to go over some futures in the order in which they end.
  *
  * Shape:   a future that stands in fs twice comes once, as its first place. O(count).
- * Owns:    copies the array and keeps the futures alive until each has been given; their handles stay
- *          whose they were. *ret_iterator is freed with eddy_as_completed_free.
+ * Owns:    copies the array and keeps the futures alive until each has been given; their handles
+ *          stay whose they were. *ret_iterator is freed with eddy_as_completed_free.
  * Errors:  -ENOMEM; -EINVAL a NULL among them.
  * Threads: any thread.
  * Cancel:  does not suspend.
@@ -164,8 +166,8 @@ EDDY_API int eddy_as_completed_new(eddy_future *const *fs, size_t count,
  * Owns:    nothing.
  * Errors:  -ENOENT all have been given; -EDEADLK as eddy_await; -EINVAL iterator is NULL.
  * Threads: any thread, one at a time.
- * Cancel:  suspends. -ECANCELED or -ETIME when the waiting task is cancelled; the iterator stays as it
- *          was.
+ * Cancel:  suspends. -ECANCELED or -ETIME when the waiting task is cancelled; the iterator stays as
+ *          it was.
  */
 EDDY_API int64_t eddy_as_completed_next(eddy_as_completed *iterator);
 

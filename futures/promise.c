@@ -7,7 +7,7 @@
 /*
  * What becomes of a cancel, under `lock`:
  *
- *     PLAIN --on_cancel--> GUARDED --the consumer cancels--> ASKED --fn is called--> CALLING --> OVER
+ *     PLAIN --on_cancel--> GUARDED --consumer cancels--> ASKED --fn is called--> CALLING --> OVER
  *       \--the consumer cancels: the future ends--> OVER
  *     free: from CALLING on another thread waits for OVER; from anything else straight to OVER
  */

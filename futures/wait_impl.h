@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A parker: what waits for futures, be it a task, which suspends, or a plain thread, which sleeps on
- * a futex. On the waiter's own stack:
+ * A parker: what waits for futures, be it a task, which suspends, or a plain thread, which sleeps
+ * on a futex. On the waiter's own stack:
  *
- *     begin -> register with whatever calls wake -> park until the condition holds -> deregister -> end
+ *     begin -> register with whatever calls wake -> park until it is so -> deregister -> end
  *
  * Wake-ups are never lost between begin and end, and may be one too many: park in a loop.
  */
@@ -24,8 +24,8 @@ struct eddyi_parker {
 /* Whether the caller may wait for `f` now: 0 (also when it is DONE), -EDEADLK, EDDY_EFORKED. */
 int eddyi_wait_check(const eddy_future *f);
 
-/* Sets up the caller as the waiter, for timeout_ns at most (EDDY_NEVER: no limit): 0, or the code of
- * the task's cancel. To be ended in any case. */
+/* Sets up the caller as the waiter, for timeout_ns at most (EDDY_NEVER: no limit): 0, or the code
+ * of the task's cancel. To be ended in any case. */
 int eddyi_parker_begin(struct eddyi_parker *parker, int64_t timeout_ns);
 /* Sets up whoever calls: a task, or this thread, which will block even when it runs a loop. */
 void eddyi_parker_begin_uncancelled(struct eddyi_parker *parker);

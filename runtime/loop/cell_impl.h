@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The completion cell: what every eddy_future is. It ends once, from any thread, in one int64_t and
- * perhaps one owned payload, and wakes whoever waits: a task, a plain thread, a callback, another cell.
+ * perhaps one owned payload, and wakes whoever waits: a task, a plain thread, a callback, another
+ * cell.
  *
  *     PENDING --eddyi_cell_complete--> DONE        (never back; a second complete is refused)
  *
@@ -31,7 +32,7 @@ struct eddyi_waiter {
 
 struct eddyi_cell_class {
     const char *kind; /* "task", "operation", "promise": for dumps */
-    /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code` is -ECANCELED or -ETIME. */
+    /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code`: -ECANCELED or -ETIME. */
     void (*cancel)(eddy_future *cell, int code);
     void (*free)(eddy_future *cell); /* the last reference is gone */
 };
@@ -90,7 +91,7 @@ bool eddyi_cell_is_cancelled(const eddy_future *cell);
  * loop, of that one). The caller has taken the handle out of its owner's list. Any thread. */
 void eddyi_cell_drop(eddy_future *cell);
 /* A cell that has failed from the start with one reference, so that what returns a future never
- * returns NULL. Without memory it is a static one that carries -ENOMEM and outlives every release. */
+ * returns NULL. Without memory: a static one, which carries -ENOMEM and outlives every release. */
 eddy_future *eddyi_cell_failed(eddy_loop *home, int64_t error);
 /* Whether it is that static one, which many hold at once and which no list can take. */
 bool eddyi_cell_is_static(const eddy_future *cell);

@@ -178,7 +178,8 @@ struct stubborn {
     bool ended;
 };
 
-/* Cancelled by a sibling's failure, it cancels the scope in which all are awaited, and takes its time. */
+/* Cancelled by a sibling's failure, it cancels the scope in which all are awaited, and takes its
+ * time. */
 static int64_t be_stubborn(void *arg) {
     struct stubborn *stubborn = arg;
     eddy_scope s;
@@ -770,11 +771,13 @@ LOOP_TEST(a_few_futures_are_waited_for_without_an_allocation) {
     pairs_free(&pairs);
 }
 
-/* ---- stress: two threads, against what must hold ---------------------------------------------- */
+/* ---- stress: two threads, against what must hold ----------------------------------------------
+ * */
 
 #define ROUNDS 150
 
-/* The producer's side of a round: the results, in a random order, written before the thread starts. */
+/* The producer's side of a round: the results, in a random order, written before the thread starts.
+ * */
 struct round {
     struct pairs pairs;
     size_t order[24];
