@@ -13,7 +13,7 @@
 #endif
 
 #ifdef EDDYI_ASAN
-/* On top of a new fiber's stack: what to begin with, once AddressSanitizer knows that we are there. */
+/* On top of a new fiber's stack: what to begin with once AddressSanitizer knows where we are. */
 struct beginning {
     void (*entry)(void *arg);
     void *arg;
@@ -64,8 +64,8 @@ void eddyi_fiber_init(struct eddyi_fiber *fiber, char *stack_low, size_t stack_s
 #endif
 }
 
-/* Under both sanitizers functions are entered and left on the same fiber, as their books demand: what
- * stands between the announcement and the jump must call nothing. */
+/* Under both sanitizers functions are entered and left on the same fiber, as their books demand:
+ * what stands between the announcement and the jump must call nothing. */
 void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to) {
 #ifdef EDDYI_ASAN
     __sanitizer_start_switch_fiber(&from->asan_fake, to->stack_low, to->stack_size);

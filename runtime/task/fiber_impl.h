@@ -36,15 +36,15 @@
 #endif
 
 /*
- * Make `fiber` stand for the stack that the caller runs on, which is the calling thread's own. It is
- * there to be switched from and back to; for eddyi_fiber_done there is nothing to do.
+ * Make `fiber` stand for the stack that the caller runs on, which is the calling thread's own. It
+ * is there to be switched from and back to; for eddyi_fiber_done there is nothing to do.
  */
 void eddyi_fiber_init_thread(struct eddyi_fiber *fiber);
 
 /*
- * Make `fiber` begin with entry(arg) when it is first switched to, on the stack of `stack_size` bytes
- * from `stack_low` up. Nothing runs yet; only the top few words of the stack are touched. What lies
- * above the stack (a task's record) is the caller's. entry never returns: it ends in
+ * Make `fiber` begin with entry(arg) when it is first switched to, on the stack of `stack_size`
+ * bytes from `stack_low` up. Nothing runs yet; only the top few words of the stack are touched.
+ * What lies above the stack (a task's record) is the caller's. entry never returns: it ends in
  * eddyi_fiber_switch_last.
  */
 void eddyi_fiber_init(struct eddyi_fiber *fiber, char *stack_low, size_t stack_size,
@@ -57,16 +57,17 @@ void eddyi_fiber_init(struct eddyi_fiber *fiber, char *stack_low, size_t stack_s
 _Noreturn void eddyi_fiber_switch_last(struct eddyi_fiber *from, struct eddyi_fiber *to);
 
 /*
- * Tell the tools that the fiber is no more. Called on another fiber of its thread, before its stack is
- * given back, whether it has begun or not.
+ * Tell the tools that the fiber is no more. Called on another fiber of its thread, before its stack
+ * is given back, whether it has begun or not.
  */
 void eddyi_fiber_done(struct eddyi_fiber *fiber);
 
 void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to);
 
 /*
- * Suspend `from`, which is the fiber that runs now, and resume `to`. Returns when something switches to
- * `from` again. Every register of the caller survives; rounding modes are the thread's (switch_impl.h).
+ * Suspend `from`, which is the fiber that runs now, and resume `to`. Returns when something
+ * switches to `from` again. Every register of the caller survives; rounding modes are the thread's
+ * (switch_impl.h).
  */
 static inline void eddyi_fiber_switch(struct eddyi_fiber *from, struct eddyi_fiber *to) {
 #if defined(EDDYI_ASAN) || defined(EDDYI_TSAN)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The switch for CPUs that have none of their own: the C library's. It is some 200 times slower, mostly
- * because it asks the kernel for the signal mask each time.
+ * The switch for CPUs that have none of their own: the C library's. It is some 200 times slower,
+ * mostly because it asks the kernel for the signal mask each time.
  */
 #include <eddy/runtime/task/switch_impl.h>
 

@@ -10,8 +10,8 @@
 #include <eddy/runtime/base/assert_impl.h>
 #include <eddy/runtime/base/memory_impl.h>
 
-/* Room for the handlers that were there before us, besides the registers that the kernel saves, whose
- * size depends on the CPU. */
+/* Room for the handlers that were there before us, besides the registers that the kernel saves,
+ * whose size depends on the CPU. */
 #define ALTERNATE_STACK_SIZE ((size_t)64 * 1024)
 
 bool (*eddyi_overflow_describe)(void *fault, struct eddyi_overflow_facts *ret_facts);
@@ -34,7 +34,7 @@ static _Thread_local struct {
     stack_t before;
 } thread;
 
-/* ---- the handler: nothing here but what a signal handler may do -------------------------------- */
+/* ---- the handler: nothing here but what a signal handler may do ------------------------------ */
 
 struct line {
     size_t len;
@@ -128,7 +128,7 @@ static void on_fault(int number, siginfo_t *info, void *context) {
     errno = saved;
 }
 
-/* ---- installing --------------------------------------------------------------------------------- */
+/* ---- installing ------------------------------------------------------------------------------ */
 
 static int give_alternate_stack(void) {
     stack_t present;
@@ -174,8 +174,8 @@ static void take_signals(void) {
     struct sigaction ours = {.sa_flags = SA_SIGINFO | SA_ONSTACK};
     ours.sa_sigaction = on_fault;
     for (int i = 0; i < SIGNAL_COUNT; i++) {
-        /* When somebody stood over our handler at the last uninstall, they may call it still: to put
-         * it over theirs would be a circle. */
+        /* When somebody stood over our handler at the last uninstall, they may call it still: to
+         * put it over theirs would be a circle. */
         if (before[i].ours) {
             continue;
         }

@@ -19,16 +19,16 @@ struct eddyi_overflow_facts {
 };
 
 /*
- * Set by the task room: true, and the facts, when `fault` lies in the guard of the task that runs on
- * the calling thread. Called in a signal handler, on the alternate stack: it only looks.
+ * Set by the task room: true, and the facts, when `fault` lies in the guard of the task that runs
+ * on the calling thread. Called in a signal handler, on the alternate stack: it only looks.
  */
 extern bool (*eddyi_overflow_describe)(void *fault, struct eddyi_overflow_facts *ret_facts);
 
 /*
- * Give the calling thread an alternate signal stack, unless it has one, and with the first call take
- * SIGSEGV and SIGBUS. What was installed for them before is called for each such signal that is no
- * overflow, and after the report of one that is. 0, -ENOMEM, or what the kernel said. Each thread that
- * runs tasks calls it once, and eddyi_overflow_uninstall on the same thread.
+ * Give the calling thread an alternate signal stack, unless it has one, and with the first call
+ * take SIGSEGV and SIGBUS. What was installed for them before is called for each such signal that
+ * is no overflow, and after the report of one that is. 0, -ENOMEM, or what the kernel said. Each
+ * thread that runs tasks calls it once, and eddyi_overflow_uninstall on the same thread.
  */
 int eddyi_overflow_install(void);
 

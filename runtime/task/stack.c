@@ -25,8 +25,8 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
-/* The first slab is small for the many programs with a handful of tasks; each is twice the one before
- * it, up to the number of bits in `fresh`. */
+/* The first slab is small for the many programs with a handful of tasks; each is twice the one
+ * before it, up to the number of bits in `fresh`. */
 #define SLAB_STACKS_FIRST 8
 #define SLAB_STACKS_MAX 64
 
@@ -177,8 +177,8 @@ static bool pages_take(void) {
     return false;
 }
 
-/* KERNEL(6.13): before, guard regions are refused; and emulators may accept what they do not know, so
- * the first of a pool must prove itself. */
+/* KERNEL(6.13): before, guard regions are refused; and emulators may accept what they do not know,
+ * so the first of a pool must prove itself. */
 static bool install_region(struct eddyi_stack_pool *pool, char *guard) {
     if (madvise(guard, pool->guard_size, MADV_GUARD_INSTALL) < 0) {
         if (errno != ENOMEM && errno != EAGAIN) {

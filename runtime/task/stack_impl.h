@@ -7,9 +7,9 @@
  *     stack: | ............ usable ............ | struct eddyi_stack |
  *            low                                 the stack's own record, on its top page
  *
- * The free list goes through the records, so a free stack is touched nowhere but on its top page, and
- * the one that was put back last is taken first, while it is warm. A stack that was never taken, or
- * whose pages were given back, has no record and is a bit in its slab.
+ * The free list goes through the records, so a free stack is touched nowhere but on its top page,
+ * and the one that was put back last is taken first, while it is warm. A stack that was never
+ * taken, or whose pages were given back, has no record and is a bit in its slab.
  *
  * A pool belongs to one loop's thread: there is no lock.
  */
@@ -24,11 +24,11 @@
 #define EDDYI_STACK_SIZE_MIN ((size_t)16 * 1024)
 
 /* Rounded up to pages. More than a page, because a frame with a large buffer can step over a small
- * guard without touching it; it costs address space only (measured: to install it takes as long). */
+ * guard without touching it; it costs address space only (to install it takes as long). */
 #define EDDYI_STACK_GUARD_SIZE ((size_t)64 * 1024)
 
-/* In canary mode these bytes next below `low` are zero, as the kernel has mapped them, or somebody has
- * gone over the end. Zero, because reading it commits no memory and any other value would. */
+/* In canary mode these bytes next below `low` are zero, as the kernel has mapped them, or somebody
+ * has gone over the end. Zero, because reading it commits no memory and any other value would. */
 #define EDDYI_STACK_CANARY_SIZE 64
 
 /* What lies below a stack, best first. Each is taken where the one before it cannot be had. */
@@ -65,7 +65,7 @@ struct eddyi_stack_pool {
     uint64_t mapped;     /* all, with or without a record */
 };
 
-/* stack_size is in bytes, rounded up to pages and to the least; 0 is the default. Maps nothing yet. */
+/* stack_size is in bytes, rounded up to pages and to the least; 0 is the default. Nothing is mapped. */
 void eddyi_stack_pool_init(struct eddyi_stack_pool *pool, size_t stack_size);
 
 /* All stacks have been put back. */
@@ -78,9 +78,9 @@ int eddyi_stack_get(struct eddyi_stack_pool *pool, struct eddyi_stack **ret_stac
 void eddyi_stack_put(struct eddyi_stack_pool *pool, struct eddyi_stack *stack);
 
 /*
- * Gives the memory of free stacks back to the kernel, all but the `keep` that were used last, and slabs
- * in which no stack has a record. Stops after some milliseconds' worth of stacks; true when there are
- * more to give back.
+ * Gives the memory of free stacks back to the kernel, all but the `keep` that were used last, and
+ * slabs in which no stack has a record. Stops after some milliseconds' worth of stacks; true when
+ * there are more to give back.
  */
 bool eddyi_stack_pool_trim(struct eddyi_stack_pool *pool, size_t keep);
 
@@ -103,8 +103,8 @@ static inline bool eddyi_stack_check(const struct eddyi_stack *stack) {
     return all == 0;
 }
 
-/* How many guards of the kind PAGES the process may have: a quarter of vm.max_map_count, so that the
- * program has the rest. 0 until it has been read. Tests set it. */
+/* How many guards of the kind PAGES the process may have: a quarter of vm.max_map_count, so that
+ * the program has the rest. 0 until it has been read. Tests set it. */
 extern _Atomic int64_t eddyi_stack_pages_max;
 
 #endif

@@ -12,8 +12,8 @@
     .cfi_startproc
     /* There is no caller: unwinders stop here instead of guessing. */
     .cfi_undefined x30
-    /* They look up the address before the one to resume at, which must be covered too for a fiber that
-     * has not begun yet. */
+    /* They look up the address before the one to resume at, which must be covered too for a fiber
+     * that has not begun yet. */
     nop
 eddyi_fiber_start:
 #ifdef __ARM_FEATURE_BTI_DEFAULT

@@ -2,18 +2,18 @@
 /*
  * The context switch itself, one for each CPU. Everybody else uses fiber_impl.h.
  *
- * It is written in the caller's place, not as a function, so that a switch neither pushes to nor pops
- * from the CPU's stack of return addresses: what the CPU predicts for the returns that follow stays
- * right wherever the two fibers were suspended at the same depth. Measured on an AMD EPYC (Zen 3),
- * each fiber two calls deep where it is suspended: 4 ns from fiber to fiber like this, 20 ns as a
- * function that ends in an indirect jump; through a loop and back 22 ns, 29 ns, and 35 ns as a function
- * that ends in `ret`.
+ * It is written in the caller's place, not as a function, so that a switch neither pushes to nor
+ * pops from the CPU's stack of return addresses: what the CPU predicts for the returns that follow
+ * stays right wherever the two fibers were suspended at the same depth. Measured on an AMD EPYC
+ * (Zen 3), each fiber two calls deep where it is suspended: 4 ns from fiber to fiber like this, 20
+ * ns as a function that ends in an indirect jump; through a loop and back 22 ns, 29 ns, and 35 ns
+ * as a function that ends in `ret`.
  *
  * Only what the compiler cannot be told to save is saved by hand: the stack pointer, the address to
- * resume at, the frame pointer, and the register that some compilers keep for themselves in functions
- * with variable frames. The rest is declared clobbered, so the compiler saves what is alive, and its
- * own unwind tables say where. A fiber that is suspended can therefore be unwound from outside from
- * four words of its record: pc, sp, frame, base.
+ * resume at, the frame pointer, and the register that some compilers keep for themselves in
+ * functions with variable frames. The rest is declared clobbered, so the compiler saves what is
+ * alive, and its own unwind tables say where. A fiber that is suspended can therefore be unwound
+ * from outside from four words of its record: pc, sp, frame, base.
  *
  * Rounding modes and exception masks (mxcsr and the x87 control word, FPCR) are not switched: they
  * belong to the thread. Saving and comparing them costs 5 ns, more than all the rest together. Who
@@ -26,7 +26,8 @@
 #ifndef EDDY_RUNTIME_TASK_SWITCH_IMPL_H
 #define EDDY_RUNTIME_TASK_SWITCH_IMPL_H
 
-/* EDDYI_FIBER_UCONTEXT can be defined by hand to try the portable switch where there is a better one. */
+/* EDDYI_FIBER_UCONTEXT can be defined by hand to try the portable switch where there is a better
+ * one. */
 #if !defined(EDDYI_FIBER_UCONTEXT) && \
     !(defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__)))
 #define EDDYI_FIBER_UCONTEXT 1
@@ -36,7 +37,8 @@
 
 #include <eddy/runtime/base/assert_impl.h>
 
-/* The first four words are known to the assembly by their offsets. While a fiber runs they are stale. */
+/* The first four words are known to the assembly by their offsets. While a fiber runs they are
+ * stale. */
 struct eddyi_fiber {
     void *sp;        /* the stack pointer; with ucontext, the ucontext_t to resume */
     void *pc;        /* where to resume */
@@ -64,8 +66,8 @@ void eddyi_fiber_prepare(struct eddyi_fiber *fiber, char *top, void (*entry)(voi
 
 #else
 
-/* Where a new fiber begins, in switch_*.S: calls `base` with the word on top of the stack. It is the
- * end of the stack for debuggers and unwinders. Never called from C. */
+/* Where a new fiber begins, in switch_*.S: calls `base` with the word on top of the stack. It is
+ * the end of the stack for debuggers and unwinders. Never called from C. */
 extern const char eddyi_fiber_start[] __attribute__((visibility("hidden")));
 
 /* Makes the fiber begin with entry(arg) when it is first switched to; its stack ends at `top`. */
@@ -99,8 +101,9 @@ static inline void eddyi_fiber_prepare(struct eddyi_fiber *fiber, char *top,
 /* Suspends `from`, which is running, and resumes `to`; returns when something resumes `from`. */
 static inline __attribute__((always_inline)) void eddyi_fiber_jump(struct eddyi_fiber *from,
                                                                    struct eddyi_fiber *to) {
-    /* Nothing is pushed: the red zone may be in use, and the unwind tables stay right. rbp cannot be
-     * in the list of clobbers, and rbx not everywhere. rsp is loaded last, for those who interrupt. */
+    /* Nothing is pushed: the red zone may be in use, and the unwind tables stay right. rbp cannot
+     * be in the list of clobbers, and rbx not everywhere. rsp is loaded last, for those who
+     * interrupt. */
     __asm__ volatile("leaq 1f(%%rip), %%rax\n\t"
                      "movq %%rsp, 0(%0)\n\t"
                      "movq %%rax, 8(%0)\n\t"
@@ -175,7 +178,7 @@ static inline __attribute__((always_inline)) void eddyi_fiber_jump(struct eddyi_
 #define EDDYI_FIBER_FEATURES_ 1          /* branch tracking; not 2, which is shadow stacks */
 #elif defined(__ARM_FEATURE_BTI_DEFAULT)
 #define EDDYI_FIBER_PROPERTY_ 0xc0000000 /* GNU_PROPERTY_AARCH64_FEATURE_1_AND */
-#define EDDYI_FIBER_FEATURES_ 3          /* landing pads, and signed returns: there are none to sign */
+#define EDDYI_FIBER_FEATURES_ 3          /* landing pads, and signed returns: it has none */
 #endif
 #ifdef EDDYI_FIBER_PROPERTY_
     .section .note.gnu.property, "a", %note

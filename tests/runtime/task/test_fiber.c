@@ -67,7 +67,7 @@ static int64_t play(void (*act)(struct actor *actor)) {
     return returns;
 }
 
-/* --- control ------------------------------------------------------------------------------------- */
+/* --- control ---------------------------------------------------------------------------------- */
 
 static int64_t switches(void) {
     return test_is_slow() ? 20000 : 1000000;
@@ -150,7 +150,7 @@ TEST(fibers_switch_to_each_other_directly) {
     }
 }
 
-/* --- what survives ------------------------------------------------------------------------------- */
+/* --- what survives ---------------------------------------------------------------------------- */
 
 /* More values than there are registers to keep them in, of each kind. */
 static void keep_values(struct actor *actor) {
@@ -284,7 +284,7 @@ TEST(the_rounding_mode_is_the_threads) {
     actor_done(&actors[1]);
 }
 
-/* --- the stack ----------------------------------------------------------------------------------- */
+/* --- the stack -------------------------------------------------------------------------------- */
 
 static void check_alignment(struct actor *actor) {
     volatile uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
@@ -376,7 +376,7 @@ TEST(unwinding_ends_where_the_fiber_began) {
     CHECK_EQ(play(unwind), 1);
 }
 
-/* --- many, threads and signals ------------------------------------------------------------------- */
+/* --- many, threads and signals ---------------------------------------------------------------- */
 
 static void count_at_random_depth(struct actor *actor) {
     for (int i = 0; i < 20; i++) {

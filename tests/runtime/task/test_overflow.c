@@ -14,7 +14,7 @@
 #include "runtime/base/death.h"
 #include "test.h"
 
-/* --- a task that is none ------------------------------------------------------------------------- */
+/* --- a task that is none ---------------------------------------------------------------------- */
 
 static _Thread_local struct eddyi_stack *running;
 static _Thread_local struct eddyi_fiber here;
@@ -64,7 +64,7 @@ static void run_on_stack(void (*entry)(void *arg)) {
     fputs("lived on\n", stderr);
 }
 
-/* --- checks -------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 /* As long as a sanitizer has not taken the signal before us, the process ends by it. */
 static void check_ended_by(const struct death *death, int number) {
@@ -164,7 +164,7 @@ TEST(a_fault_before_there_are_tasks_ends_the_process) {
     CHECK(strstr(death.text, "eddy:") == NULL);
 }
 
-/* --- signals that are sent ----------------------------------------------------------------------- */
+/* --- signals that are sent -------------------------------------------------------------------- */
 
 /* Not to be asked: no address comes with a signal that was sent. */
 static bool describe_anything(void *fault, struct eddyi_overflow_facts *ret_facts) {
@@ -202,7 +202,7 @@ TEST(a_signal_that_was_sent_is_ignored_where_it_was) {
     CHECK_EQ(death.signal, 0);
 }
 
-/* --- handlers of the program --------------------------------------------------------------------- */
+/* --- handlers of the program ------------------------------------------------------------------ */
 
 static void say(const char *text) {
     ssize_t n = write(STDERR_FILENO, text, strlen(text));
@@ -297,7 +297,7 @@ TEST(a_handler_that_repairs_the_fault_goes_on_working) {
     eddyi_overflow_uninstall();
 }
 
-/* --- what is left behind ------------------------------------------------------------------------- */
+/* --- what is left behind ---------------------------------------------------------------------- */
 
 static bool same_handler(const struct sigaction *a, const struct sigaction *b) {
     return a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags;

@@ -66,7 +66,7 @@ static int count_mappings(void) {
     return count;
 }
 
-/* --- shape --------------------------------------------------------------------------------------- */
+/* --- shape ------------------------------------------------------------------------------------ */
 
 TEST(sizes_are_rounded_to_pages_and_zero_is_the_default) {
     static const struct {
@@ -193,7 +193,7 @@ TEST(a_pool_does_not_end_while_a_stack_is_in_use) {
     CHECK(strstr(death.text, "a stack was not put back") != NULL);
 }
 
-/* --- guards -------------------------------------------------------------------------------------- */
+/* --- guards ----------------------------------------------------------------------------------- */
 
 /* Whether the kernel has guard regions, found out in another way than the pool does. */
 static bool kernel_has_regions(void) {
@@ -359,7 +359,7 @@ TEST(looking_at_a_canary_commits_no_memory) {
     eddyi_stack_pool_done(&pool);
 }
 
-/* --- memory -------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 TEST(a_hundred_thousand_stacks_are_few_mappings_and_a_page_each) {
     struct eddyi_stack_pool pool;
@@ -525,7 +525,7 @@ TEST(after_a_failure_the_pool_goes_on) {
     eddyi_stack_pool_done(&pool);
 }
 
-/* --- with fibers --------------------------------------------------------------------------------- */
+/* --- with fibers ------------------------------------------------------------------------------ */
 
 static struct eddyi_fiber here;
 static struct eddyi_fiber fiber;
@@ -569,7 +569,7 @@ TEST(a_stack_that_was_left_with_frames_on_it_is_as_good_as_new) {
     eddyi_stack_pool_done(&pool);
 }
 
-/* --- threads ------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void *use_pool(void *arg) {
     struct eddyi_stack_pool pool;
