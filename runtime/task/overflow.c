@@ -16,23 +16,25 @@
 
 bool (*eddyi_overflow_describe)(void *fault, struct eddyi_overflow_facts *ret_facts);
 
-static const int signals[] = {SIGSEGV, SIGBUS};
-#define SIGNAL_COUNT ((int)(sizeof signals / sizeof signals[0]))
+#define SIGNAL_COUNT 2
+static const int signals[SIGNAL_COUNT] = {SIGSEGV, SIGBUS};
 
 /* The process's. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int installs;
-static struct before {
-    struct sigaction action; /* to be called after us; valid from the first install on, for ever */
-    bool ours;               /* our handler is in place, or somebody has put theirs over it */
-} before[SIGNAL_COUNT];
+static struct {
+    pthread_mutex_t lock;
+    int count; /* of installs without an uninstall */
+    struct {
+        struct sigaction before; /* called after us; valid from the first install on, for ever */
+        bool ours;               /* our handler is in place, or somebody has put theirs over it */
+    } signals[SIGNAL_COUNT];
+} installed = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* The thread's. */
 static _Thread_local struct {
-    int installs;
+    int count;
     void *memory; /* our alternate stack, or NULL when it had one */
     stack_t before;
-} thread;
+} alternate;
 
 /* ---- the handler: nothing here but what a signal handler may do ------------------------------ */
 
@@ -124,7 +126,7 @@ static void on_fault(int number, siginfo_t *info, void *context) {
         eddyi_overflow_describe(info->si_addr, &facts)) {
         report(&facts);
     }
-    chain(&before[number == SIGSEGV ? 0 : 1].action, number, info, context);
+    chain(&installed.signals[number == SIGSEGV ? 0 : 1].before, number, info, context);
     errno = saved;
 }
 
@@ -149,21 +151,21 @@ static int give_alternate_stack(void) {
         eddyi_free(memory);
         return r;
     }
-    thread.memory = memory;
-    thread.before = present;
+    alternate.memory = memory;
+    alternate.before = present;
     return 0;
 }
 
 static void take_alternate_stack(void) {
     stack_t present;
-    if (thread.memory == NULL) {
+    if (alternate.memory == NULL) {
         return;
     }
-    if (sigaltstack(NULL, &present) == 0 && present.ss_sp == thread.memory) {
-        EDDY_ASSERT(sigaltstack(&thread.before, NULL) == 0);
+    if (sigaltstack(NULL, &present) == 0 && present.ss_sp == alternate.memory) {
+        EDDY_ASSERT(sigaltstack(&alternate.before, NULL) == 0);
     }
-    eddyi_free(thread.memory);
-    thread.memory = NULL;
+    eddyi_free(alternate.memory);
+    alternate.memory = NULL;
 }
 
 static bool is_ours(const struct sigaction *action) {
@@ -176,13 +178,13 @@ static void take_signals(void) {
     for (int i = 0; i < SIGNAL_COUNT; i++) {
         /* When somebody stood over our handler at the last uninstall, they may call it still: to
          * put it over theirs would be a circle. */
-        if (before[i].ours) {
+        if (installed.signals[i].ours) {
             continue;
         }
         /* What is to be called after us is known before we can be called. */
-        sigaction(signals[i], NULL, &before[i].action);
+        sigaction(signals[i], NULL, &installed.signals[i].before);
         sigaction(signals[i], &ours, NULL);
-        before[i].ours = true;
+        installed.signals[i].ours = true;
     }
 }
 
@@ -191,36 +193,36 @@ static void give_signals_back(void) {
         struct sigaction present;
         sigaction(signals[i], NULL, &present);
         if (is_ours(&present)) {
-            sigaction(signals[i], &before[i].action, NULL);
-            before[i].ours = false;
+            sigaction(signals[i], &installed.signals[i].before, NULL);
+            installed.signals[i].ours = false;
         }
     }
 }
 
 int eddyi_overflow_install(void) {
-    if (thread.installs == 0) {
+    if (alternate.count == 0) {
         int r = give_alternate_stack();
         if (r < 0) {
             return r;
         }
     }
-    thread.installs++;
-    pthread_mutex_lock(&lock);
-    if (installs++ == 0) {
+    alternate.count++;
+    pthread_mutex_lock(&installed.lock);
+    if (installed.count++ == 0) {
         take_signals();
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&installed.lock);
     return 0;
 }
 
 void eddyi_overflow_uninstall(void) {
-    EDDY_ASSERT(thread.installs > 0);
-    pthread_mutex_lock(&lock);
-    if (--installs == 0) {
+    EDDY_ASSERT(alternate.count > 0);
+    pthread_mutex_lock(&installed.lock);
+    if (--installed.count == 0) {
         give_signals_back();
     }
-    pthread_mutex_unlock(&lock);
-    if (--thread.installs == 0) {
+    pthread_mutex_unlock(&installed.lock);
+    if (--alternate.count == 0) {
         take_alternate_stack();
     }
 }

@@ -65,7 +65,7 @@ struct eddyi_stack_pool {
     uint64_t mapped;     /* all, with or without a record */
 };
 
-/* stack_size is in bytes, rounded up to pages and to the least; 0 is the default. Nothing is mapped. */
+/* stack_size is in bytes, rounded up to pages and to the least; 0 is the default. Maps nothing. */
 void eddyi_stack_pool_init(struct eddyi_stack_pool *pool, size_t stack_size);
 
 /* All stacks have been put back. */
