@@ -8,11 +8,8 @@
 #include <eddy/runtime/base/error.h>
 #include <eddy/runtime/sim/sim_impl.h>
 
+/* What is not simulated is the kernel's. It knows no simulated descriptor, and says so. */
 #define REAL(function, ...) eddyi_host_real.function(eddyi_host_real.ctx, __VA_ARGS__)
-
-/* A call on a descriptor that is not a simulated one. */
-#define PASS_ON(fd, function, ...) \
-    (eddyi_sim_fd_is_virtual(fd) ? -EBADF : REAL(function, fd, __VA_ARGS__))
 
 static struct eddyi_sim_socket *find(void *ctx, int fd) {
     return eddyi_sim_socket_of(ctx, fd);
@@ -88,31 +85,31 @@ static int sim_socketpair(void *ctx, int domain, int type, int protocol, int ret
 
 static int sim_bind(void *ctx, int fd, const struct sockaddr *address, socklen_t len) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
-    return socket == NULL ? PASS_ON(fd, bind, address, len) : eddyi_sim_bind(socket, address, len);
+    return socket == NULL ? REAL(bind, fd, address, len) : eddyi_sim_bind(socket, address, len);
 }
 
 static int sim_listen(void *ctx, int fd, int backlog) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
-    return socket == NULL ? PASS_ON(fd, listen, backlog) : eddyi_sim_listen(socket, backlog);
+    return socket == NULL ? REAL(listen, fd, backlog) : eddyi_sim_listen(socket, backlog);
 }
 
 static int sim_setsockopt(void *ctx, int fd, int level, int name, const void *value,
                           socklen_t len) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
-    return socket == NULL ? PASS_ON(fd, setsockopt, level, name, value, len)
+    return socket == NULL ? REAL(setsockopt, fd, level, name, value, len)
                           : eddyi_sim_option_set(socket, level, name, value, len);
 }
 
 static int sim_getsockopt(void *ctx, int fd, int level, int name, void *ret_value, socklen_t *len) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
-    return socket == NULL ? PASS_ON(fd, getsockopt, level, name, ret_value, len)
+    return socket == NULL ? REAL(getsockopt, fd, level, name, ret_value, len)
                           : eddyi_sim_option_get(socket, level, name, ret_value, len);
 }
 
 static int sim_getsockname(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
     if (socket == NULL) {
-        return PASS_ON(fd, getsockname, ret_address, len);
+        return REAL(getsockname, fd, ret_address, len);
     }
     eddyi_sim_address_write(&socket->local, socket->domain, ret_address, len);
     return 0;
@@ -121,7 +118,7 @@ static int sim_getsockname(void *ctx, int fd, struct sockaddr *ret_address, sock
 static int sim_getpeername(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
     if (socket == NULL) {
-        return PASS_ON(fd, getpeername, ret_address, len);
+        return REAL(getpeername, fd, ret_address, len);
     }
     if (socket->state != EDDYI_SIM_CONNECTED) {
         return -ENOTCONN;
@@ -132,64 +129,29 @@ static int sim_getpeername(void *ctx, int fd, struct sockaddr *ret_address, sock
 
 static int sim_shutdown(void *ctx, int fd, int how) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
-    return socket == NULL ? PASS_ON(fd, shutdown, how) : eddyi_sim_shutdown(socket, how);
+    return socket == NULL ? REAL(shutdown, fd, how) : eddyi_sim_shutdown(socket, how);
 }
 
-/* ---- descriptors and files ------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------------ */
 
 static int sim_close(void *ctx, int fd) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
     if (socket == NULL) {
-        return eddyi_sim_fd_is_virtual(fd) ? -EBADF : REAL(close, fd);
+        return REAL(close, fd);
     }
     eddyi_sim_socket_close(socket);
     return 0;
 }
 
-static int sim_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode) {
-    (void)ctx;
-    return REAL(open, dirfd, path, flags, mode);
-}
-
 static int sim_fstat(void *ctx, int fd, struct stat *ret_stat) {
     if (find(ctx, fd) == NULL) {
-        return PASS_ON(fd, fstat, ret_stat);
+        return REAL(fstat, fd, ret_stat);
     }
     *ret_stat = (struct stat){.st_mode = S_IFSOCK | S_IRWXU | S_IRWXG | S_IRWXO, .st_nlink = 1};
     return 0;
 }
 
-static int sim_statat(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat) {
-    (void)ctx;
-    return REAL(statat, dirfd, path, flags, ret_stat);
-}
-
-static int64_t sim_pread(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
-    if (find(ctx, fd) != NULL) {
-        return -ESPIPE;
-    }
-    return PASS_ON(fd, pread, dst, len, offset);
-}
-
-static int64_t sim_pwrite(void *ctx, int fd, const void *src, size_t len, int64_t offset) {
-    if (find(ctx, fd) != NULL) {
-        return -ESPIPE;
-    }
-    return PASS_ON(fd, pwrite, src, len, offset);
-}
-
-/* ---- threads and processors ------------------------------------------------------------------ */
-
-static int sim_thread_start(void *ctx, const char *name, void *(*fn)(void *arg), void *arg,
-                            pthread_t *ret_thread) {
-    (void)ctx;
-    return REAL(thread_start, name, fn, arg, ret_thread);
-}
-
-static int sim_thread_join(void *ctx, pthread_t thread) {
-    (void)ctx;
-    return REAL(thread_join, thread);
-}
+/* ---- processors ------------------------------------------------------------------------------- */
 
 static int sim_cpu_count(void *ctx) {
     (void)ctx;
@@ -198,28 +160,22 @@ static int sim_cpu_count(void *ctx) {
 }
 
 void eddyi_sim_host_table(struct eddyi_sim_host *host) {
-    host->table = (struct eddyi_host){
-        .ctx = host,
-        .mono_ns = sim_mono_ns,
-        .wall_ns = sim_wall_ns,
-        .random = sim_random,
-        .socket = sim_socket,
-        .socketpair = sim_socketpair,
-        .bind = sim_bind,
-        .listen = sim_listen,
-        .setsockopt = sim_setsockopt,
-        .getsockopt = sim_getsockopt,
-        .getsockname = sim_getsockname,
-        .getpeername = sim_getpeername,
-        .shutdown = sim_shutdown,
-        .close = sim_close,
-        .open = sim_open,
-        .fstat = sim_fstat,
-        .statat = sim_statat,
-        .pread = sim_pread,
-        .pwrite = sim_pwrite,
-        .thread_start = sim_thread_start,
-        .thread_join = sim_thread_join,
-        .cpu_count = sim_cpu_count,
-    };
+    /* The kernel's functions take no notice of their ctx. */
+    host->table = eddyi_host_real;
+    host->table.ctx = host;
+    host->table.mono_ns = sim_mono_ns;
+    host->table.wall_ns = sim_wall_ns;
+    host->table.random = sim_random;
+    host->table.socket = sim_socket;
+    host->table.socketpair = sim_socketpair;
+    host->table.bind = sim_bind;
+    host->table.listen = sim_listen;
+    host->table.setsockopt = sim_setsockopt;
+    host->table.getsockopt = sim_getsockopt;
+    host->table.getsockname = sim_getsockname;
+    host->table.getpeername = sim_getpeername;
+    host->table.shutdown = sim_shutdown;
+    host->table.close = sim_close;
+    host->table.fstat = sim_fstat;
+    host->table.cpu_count = sim_cpu_count;
 }

@@ -173,14 +173,17 @@ static void end_arrives(struct eddyi_sim_link *link, int side) {
     }
 }
 
-static void data_arrives(struct eddyi_sim_link *link, int side) {
+/* `before` is what had arrived before this. */
+static void data_arrives(struct eddyi_sim_link *link, int side, uint64_t before) {
     struct eddyi_sim_socket *socket = link->ends[side];
-    const struct eddyi_sim_lane *lane = eddyi_sim_lane_in(socket);
+    struct eddyi_sim_lane *lane = eddyi_sim_lane_in(socket);
     if (is_abandoned(socket)) {
         eddyi_sim_link_reset(socket);
         eddyi_sim_socket_free(socket);
     } else if (socket->shut_read && eddyi_sim_lane_out(socket)->end_launched) {
-        /* Nobody reads and nobody writes here any more: the kernel ends it from this side. */
+        /* Nobody reads and nobody writes here any more: the kernel ends it from this side, and does
+         * not keep the bytes. */
+        lane->arrived = before;
         eddyi_sim_link_reset(socket);
         end_connection(socket, ECONNRESET);
     } else {
@@ -195,12 +198,14 @@ static void data_arrives(struct eddyi_sim_link *link, int side) {
 
 /* Something has arrived at the end `side`. */
 static void arrive(struct eddyi_sim_link *link, int side) {
+    struct eddyi_sim_lane *lane = &link->lanes[1 - side];
+    uint64_t before = lane->arrived;
     link->holds++;
-    struct eddyi_sim_segment segment = eddyi_sim_lane_arrive(link->world, &link->lanes[1 - side]);
+    struct eddyi_sim_segment segment = eddyi_sim_lane_arrive(link->world, lane);
     if (link->ends[side] != NULL) {
         switch (segment.kind) {
         case EDDYI_SIM_SEGMENT_DATA:
-            data_arrives(link, side);
+            data_arrives(link, side, before);
             break;
         case EDDYI_SIM_SEGMENT_END:
             end_arrives(link, side);
