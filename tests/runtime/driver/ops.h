@@ -210,4 +210,24 @@ static inline void send_all(eddy_loop *loop, struct eddyi_handle *handle, const 
     }
 }
 
+/* Receives what `wanted` says and no more; `first` is a receive that has been started, or NULL. The
+ * simulation, as any network, may give it in pieces. */
+static inline void take(eddy_loop *loop, struct eddyi_handle *handle, struct trial *first,
+                        const char *wanted) {
+    char got[64];
+    size_t len = strlen(wanted);
+    size_t done = 0;
+    if (first != NULL) {
+        done = (size_t)CHECK_OK(finish(loop, first));
+        CHECK(done >= 1 && done <= len);
+        memcpy(got, first->op.buf, done);
+    }
+    while (done < len) {
+        int64_t n = CHECK_OK(run(loop, trial_recv(handle, got + done, len - done)));
+        CHECK(n >= 1);
+        done += (size_t)n;
+    }
+    CHECK_BYTES(got, len, wanted, len);
+}
+
 #endif

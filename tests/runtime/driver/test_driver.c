@@ -51,8 +51,7 @@ TEST(receive_waits_for_bytes_and_takes_what_there_is) {
     run_for(fix.loop, EDDY_MS);
     CHECK(!recv.ended);
     send_all(fix.loop, &fix.b, "hello", 5);
-    CHECK_EQ(finish(fix.loop, &recv), 5);
-    CHECK_BYTES(fix.buf, 5, "hello", 5);
+    take(fix.loop, &fix.a, &recv, "hello");
     tear_down(&fix);
 }
 
@@ -62,8 +61,10 @@ TEST(receive_of_what_has_come_already_ends_at_the_next_wait) {
     for (int round = 0; round < 3; round++) {
         send_all(fix.loop, &fix.b, "hello", 5);
         run_for(fix.loop, EDDY_MS);
-        CHECK_EQ(run(fix.loop, trial_recv(&fix.a, fix.buf, 2)), 2);
-        CHECK_EQ(run(fix.loop, recv_on(&fix)), 3);
+        take(fix.loop, &fix.a, NULL, "he");
+        struct trial recv = recv_on(&fix);
+        start(fix.loop, &recv);
+        take(fix.loop, &fix.a, &recv, "llo");
     }
     tear_down(&fix);
 }
@@ -74,18 +75,18 @@ TEST(attempt_gives_eagain_or_the_result_and_completes_nothing) {
     struct trial recv = recv_on(&fix);
     CHECK_ERR(try_now(fix.loop, &recv), -EAGAIN);
     CHECK_ERR(try_now(fix.loop, &recv), -EAGAIN);
-    struct trial send = trial_send(&fix.b, "hello", 5);
+    struct trial send = trial_send(&fix.b, "h", 1);
     int64_t n = try_now(fix.loop, &send);
     if (n == -EAGAIN) {
         n = run(fix.loop, send); /* a driver may leave sends to its batches */
     }
-    CHECK_EQ(n, 5);
-    run_for(fix.loop, EDDY_MS);
+    CHECK_EQ(n, 1);
+    run_for(fix.loop, EDDY_S);
     n = try_now(fix.loop, &recv);
     if (n == -EAGAIN) {
         n = run(fix.loop, recv);
     }
-    CHECK_EQ(n, 5);
+    CHECK_EQ(n, 1);
     CHECK_ERR(try_now(fix.loop, &recv), -EAGAIN);
     CHECK(!recv.ended);
     tear_down(&fix);
@@ -158,12 +159,10 @@ TEST(send_of_several_parts_gathers_them) {
     struct trial send = trial_of(EDDYI_OP_SENDV, &fix.b);
     send.op.iov = parts;
     send.op.len = 3;
-    CHECK_EQ(run(fix.loop, send), 9);
-    size_t n = 0;
-    while (n < 9) {
-        n += (size_t)CHECK_OK(run(fix.loop, trial_recv(&fix.a, fix.buf + n, 64 - n)));
-    }
-    CHECK_BYTES(fix.buf, n, "head body", 9);
+    int64_t n = run(fix.loop, send);
+    CHECK(n >= 1 && n <= 9);
+    send_all(fix.loop, &fix.b, "head body" + n, 9 - (size_t)n);
+    take(fix.loop, &fix.a, NULL, "head body");
     tear_down(&fix);
 }
 
@@ -172,12 +171,11 @@ TEST(a_waiting_receive_does_not_hold_up_a_send) {
     set_up(&fix);
     struct trial recv = recv_on(&fix);
     start(fix.loop, &recv);
-    char other[8];
-    CHECK_EQ(run(fix.loop, trial_send(&fix.a, "out", 3)), 3);
-    CHECK_EQ(run(fix.loop, trial_recv(&fix.b, other, sizeof other)), 3);
+    send_all(fix.loop, &fix.a, "out", 3);
+    take(fix.loop, &fix.b, NULL, "out");
     CHECK(!recv.ended);
-    CHECK_EQ(run(fix.loop, trial_send(&fix.b, "in", 2)), 2);
-    CHECK_EQ(finish(fix.loop, &recv), 2);
+    send_all(fix.loop, &fix.b, "in", 2);
+    take(fix.loop, &fix.a, &recv, "in");
     tear_down(&fix);
 }
 
@@ -188,8 +186,10 @@ TEST(peek_takes_nothing_away) {
     peek.op.flags = MSG_PEEK;
     start(fix.loop, &peek);
     send_all(fix.loop, &fix.b, "hello", 5);
-    CHECK_EQ(finish(fix.loop, &peek), 5);
-    CHECK_EQ(run(fix.loop, recv_on(&fix)), 5);
+    int64_t n = CHECK_OK(finish(fix.loop, &peek));
+    CHECK(n >= 1 && n <= 5);
+    CHECK_BYTES(fix.buf, (size_t)n, "hello", (size_t)n);
+    take(fix.loop, &fix.a, NULL, "hello");
     tear_down(&fix);
 }
 
@@ -203,12 +203,12 @@ TEST(receive_gives_zero_at_the_end_and_again) {
     send_all(fix.loop, &fix.b, "last", 4);
     const struct eddyi_host *host = fix.loop->host;
     CHECK_OK(host->shutdown(host->ctx, fix.b.fd, SHUT_WR));
-    CHECK_EQ(finish(fix.loop, &recv), 4);
+    take(fix.loop, &fix.a, &recv, "last");
     CHECK_EQ(run(fix.loop, recv_on(&fix)), 0);
     CHECK_EQ(run(fix.loop, recv_on(&fix)), 0);
     /* The other direction lives on. */
-    CHECK_EQ(run(fix.loop, trial_send(&fix.a, "reply", 5)), 5);
-    CHECK_EQ(run(fix.loop, trial_recv(&fix.b, fix.buf, 64)), 5);
+    send_all(fix.loop, &fix.a, "reply", 5);
+    take(fix.loop, &fix.b, NULL, "reply");
     tear_down(&fix);
 }
 
@@ -392,7 +392,7 @@ TEST(poll_tells_what_is_true_and_as_long_as_it_is) {
     CHECK_EQ(finish(fix.loop, &poll), POLLIN);
     CHECK_EQ(run(fix.loop, trial_poll(&fix.a, POLLIN)), POLLIN);
     CHECK_EQ(run(fix.loop, trial_poll(&fix.a, POLLIN | POLLOUT)), POLLIN | POLLOUT);
-    CHECK_EQ(run(fix.loop, recv_on(&fix)), 5);
+    take(fix.loop, &fix.a, NULL, "hello");
     poll = trial_poll(&fix.a, POLLIN);
     start(fix.loop, &poll);
     run_for(fix.loop, EDDY_MS);
@@ -418,7 +418,7 @@ TEST(several_polls_of_one_handle_each_get_their_answer) {
     eddyi_op_cancel(fix.loop, &in[1].op);
     CHECK_ERR(finish(fix.loop, &in[1]), -ECANCELED);
     send_all(fix.loop, &fix.b, "hello", 5);
-    CHECK_EQ(finish(fix.loop, &recv), 5);
+    take(fix.loop, &fix.a, &recv, "hello");
     send_all(fix.loop, &fix.b, "hello", 5); /* the polls may have come too late for the first */
     CHECK_EQ(finish(fix.loop, &in[0]), POLLIN);
     CHECK_EQ(finish(fix.loop, &in[2]), POLLIN);
@@ -465,7 +465,7 @@ TEST(cancel_of_what_waits_loses_no_byte) {
     send_all(fix.loop, &fix.b, "hello", 5);
     run_for(fix.loop, EDDY_MS);
     CHECK_EQ(fix.buf[0], '-'); /* the buffer was given back */
-    CHECK_EQ(run(fix.loop, recv_on(&fix)), 5);
+    take(fix.loop, &fix.a, NULL, "hello");
     tear_down(&fix);
 }
 
@@ -567,7 +567,7 @@ TEST(a_descriptor_that_is_used_again_gets_its_own_results) {
         run_for(fix.loop, EDDY_MS / 10);
         CHECK(!recv.ended);
         send_all(fix.loop, &fix.b, "new!", 4);
-        CHECK_EQ(finish(fix.loop, &recv), 4);
+        take(fix.loop, &fix.a, &recv, "new!");
     }
     tear_down(&fix);
 }
@@ -599,8 +599,8 @@ TEST(an_end_may_cancel_the_other_operations_of_its_handle) {
         received += n == 1 ? 1 : 0;
     }
     CHECK(received >= 1);
-    if (received < 3) {
-        CHECK_EQ(run(fix.loop, recv_on(&fix)), 3 - received);
+    for (; received < 3; received++) {
+        CHECK_EQ(run(fix.loop, trial_recv(&fix.a, bytes, 1)), 1);
     }
     tear_down(&fix);
 }
@@ -737,9 +737,12 @@ TEST(loop_descriptor_tells_when_there_is_something_to_do) {
         nap.over = false;
         eddyi_timer_arm(fix.loop, &nap.timer, eddy_loop_now(fix.loop) + 5 * EDDY_MS);
         CHECK_OK(eddy_loop_poll(fix.loop));
-        CHECK(readable(fix.loop, 5000));
-        settle(fix.loop);
-        CHECK(nap.over);
+        int looks = 0;
+        while (!nap.over) {
+            CHECK(readable(fix.loop, 5000));
+            settle(fix.loop);
+            CHECK(++looks < 10); /* readable without a reason once in a while, not all the time */
+        }
     }
     CHECK(!readable(fix.loop, 0));
 
