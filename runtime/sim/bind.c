@@ -230,6 +230,9 @@ static int bind_name(struct eddyi_sim_socket *socket, const struct eddyi_sim_add
 }
 
 static int bind_auto_name(struct eddyi_sim_socket *socket) {
+    if (socket->bound) {
+        return 0; /* whatever its name is, it has one */
+    }
     uint64_t start = eddyi_sim_random_below(&socket->host->world->network, AUTO_NAME_COUNT);
     for (uint64_t i = 0; i < AUTO_NAME_COUNT; i++) {
         struct eddyi_sim_address address = {.name_len = AUTO_NAME_LEN};
@@ -286,14 +289,14 @@ int eddyi_sim_bind(struct eddyi_sim_socket *socket, const struct sockaddr *addre
     if (r < 0) {
         return r;
     }
-    if (socket->bound || (socket->domain != AF_UNIX &&
-                          (socket->state != EDDYI_SIM_CLOSED || socket->link != NULL))) {
-        return -EINVAL;
-    }
-    if (socket->domain != AF_UNIX) {
-        r = bind_ip(socket, local);
+    bool unix_domain = socket->domain == AF_UNIX;
+    bool connected = socket->state != EDDYI_SIM_CLOSED || socket->link != NULL;
+    if (unix_domain && local.name_len == 0) {
+        r = bind_auto_name(socket);
+    } else if (socket->bound || (connected && !unix_domain)) {
+        r = -EINVAL;
     } else {
-        r = local.name_len == 0 ? bind_auto_name(socket) : bind_name(socket, &local);
+        r = unix_domain ? bind_name(socket, &local) : bind_ip(socket, local);
     }
     if (r == 0) {
         eddyi_sim_note(socket->host->world, EDDYI_SIM_NOTE_BIND, (int64_t)socket->id,
