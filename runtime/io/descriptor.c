@@ -12,52 +12,66 @@ static bool batched(const eddy_task *task) {
     return task->loop->ready_count > INLINE_READY_MAX;
 }
 
-static void prepare(struct eddyi_op *op, struct eddyi_descriptor *descriptor,
-                    enum eddyi_op_kind socket_kind, enum eddyi_op_kind other_kind, size_t len) {
-    bool socket = descriptor->handle.kind == EDDYI_HANDLE_SOCKET;
-    op->kind = (uint8_t)(socket ? socket_kind : other_kind);
+static bool is_socket(eddy_stream *stream) {
+    return eddyi_descriptor_of(stream)->handle.kind == EDDYI_HANDLE_SOCKET;
+}
+
+static void prepare(eddy_stream *stream, struct eddyi_op *op, enum eddyi_op_kind kind, int flags,
+                    size_t len) {
+    op->kind = (uint8_t)kind;
     op->state = EDDYI_OP_NEW;
-    op->flags = socket && socket_kind != EDDYI_OP_RECV ? MSG_NOSIGNAL : 0;
-    op->handle = &descriptor->handle;
+    op->flags = flags;
+    op->handle = &eddyi_descriptor_of(stream)->handle;
     op->len = len;
     op->offset = -1;
+}
+
+static void descriptor_read_op(eddy_stream *stream, struct eddyi_op *op, void *dst, size_t cap) {
+    prepare(stream, op, is_socket(stream) ? EDDYI_OP_RECV : EDDYI_OP_READ, 0, cap);
+    op->buf = dst;
+}
+
+static void descriptor_write_op(eddy_stream *stream, struct eddyi_op *op, const void *src,
+                                size_t len) {
+    if (is_socket(stream)) {
+        prepare(stream, op, EDDYI_OP_SEND, MSG_NOSIGNAL, len);
+    } else {
+        prepare(stream, op, EDDYI_OP_WRITE, 0, len);
+    }
+    op->data = src;
 }
 
 static int64_t descriptor_read(eddy_stream *stream, void *dst, size_t cap) {
     eddy_task *task = eddyi_task_here;
     struct eddyi_op op;
-    prepare(&op, eddyi_descriptor_of(stream), EDDYI_OP_RECV, EDDYI_OP_READ, cap);
-    op.buf = dst;
+    descriptor_read_op(stream, &op, dst, cap);
     return eddyi_task_op(task, &op, "read", batched(task));
 }
 
 static int64_t descriptor_write_some(eddy_stream *stream, const void *src, size_t len) {
     eddy_task *task = eddyi_task_here;
     struct eddyi_op op;
-    prepare(&op, eddyi_descriptor_of(stream), EDDYI_OP_SEND, EDDYI_OP_WRITE, len);
-    op.data = src;
+    descriptor_write_op(stream, &op, src, len);
     return eddyi_task_op(task, &op, "write", batched(task));
 }
 
 static int64_t socket_writev_some(eddy_stream *stream, const struct iovec *iov, int count) {
     eddy_task *task = eddyi_task_here;
     struct eddyi_op op;
-    prepare(&op, eddyi_descriptor_of(stream), EDDYI_OP_SENDV, EDDYI_OP_SENDV, (size_t)count);
+    prepare(stream, &op, EDDYI_OP_SENDV, MSG_NOSIGNAL, (size_t)count);
     op.iov = iov;
     return eddyi_task_op(task, &op, "write", batched(task));
 }
 
 static int64_t descriptor_read_try(eddy_stream *stream, void *dst, size_t cap) {
     struct eddyi_op op;
-    prepare(&op, eddyi_descriptor_of(stream), EDDYI_OP_RECV, EDDYI_OP_READ, cap);
-    op.buf = dst;
+    descriptor_read_op(stream, &op, dst, cap);
     return eddyi_op_attempt(stream->loop, &op);
 }
 
 static int64_t descriptor_write_try(eddy_stream *stream, const void *src, size_t len) {
     struct eddyi_op op;
-    prepare(&op, eddyi_descriptor_of(stream), EDDYI_OP_SEND, EDDYI_OP_WRITE, len);
-    op.data = src;
+    descriptor_write_op(stream, &op, src, len);
     return eddyi_op_attempt(stream->loop, &op);
 }
 
@@ -87,12 +101,13 @@ static int descriptor_close(eddy_stream *stream) {
 }
 
 static int descriptor_fd(const eddy_stream *stream) {
-    return EDDYI_CONTAINER(stream, const struct eddyi_descriptor, base)->handle.fd;
+    return eddyi_descriptor_of((eddy_stream *)(uintptr_t)stream)->handle.fd;
 }
 
 #define DESCRIPTOR_VERBS \
     .read = descriptor_read, .write_some = descriptor_write_some, \
     .read_try = descriptor_read_try, .write_try = descriptor_write_try, \
+    .read_op = descriptor_read_op, .write_op = descriptor_write_op, \
     .interrupt = descriptor_interrupt, .close = descriptor_close, .fd = descriptor_fd
 
 const struct eddyi_stream_class eddyi_tcp_class = {

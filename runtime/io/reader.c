@@ -135,9 +135,9 @@ static int move_to(eddy_reader *reader, size_t cap) {
     return 0;
 }
 
-/* Makes room for `want` buffered bytes in all, more than there are, and for a read that is worth its
- * system call. A byte is moved at most four times for each one consumed, and the size doubles, so
- * all of it costs O(1) a byte. */
+/* Makes room for `want` buffered bytes in all, more than there are, and for a read that is worth
+ * its system call. A byte is moved at most four times for each one consumed, and the size doubles,
+ * so all of it costs O(1) a byte. */
 static int make_room(eddy_reader *reader, size_t want) {
     size_t len = buffered(reader);
     size_t least = want - len > reader->cap / 8 ? want - len : reader->cap / 8;

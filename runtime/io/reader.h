@@ -15,8 +15,8 @@
  * nothing: the bytes are still there for the next call. Only eddy_reader_exactly and _all, which
  * write to the caller's memory, keep what came.
  *
- * A slice points into the reader's buffer and is valid until the next call on the reader. The buffer
- * is borrowed from the loop while there are bytes in it; a reader that waits holds none.
+ * A slice points into the reader's buffer and is valid until the next call on the reader. The
+ * buffer is borrowed from the loop while there are bytes in it; a reader that waits holds none.
  *
  * One task at a time: a second one gets -EBUSY. Read from the stream itself only while
  * eddy_reader_buffered is 0.
@@ -74,11 +74,11 @@ EDDY_API int64_t eddy_reader_read(eddy_reader *reader, void *dst, size_t cap);
  * Look at the next bytes without consuming them, waiting until there are at least `want`.
  *
  * Shape:   returns how many there are, `want` or more: all that is buffered; 0 at the end of the
- *          stream with nothing left. Asking again for one more than there was costs O(1) a byte. The
- *          buffer grows to `want`, which is the limit here.
+ *          stream with nothing left. Asking again for one more than there was costs O(1) a byte.
+ *          The buffer grows to `want`, which is the limit here.
  * Owns:    *ret_slice borrows the reader's buffer until the next call.
- * Errors:  EDDY_EEND the stream ended with fewer than `want` (they are still there); -ENOMEM; -EINVAL
- *          want is 0; as eddy_stream_read; -EBUSY another task uses the reader.
+ * Errors:  EDDY_EEND the stream ended with fewer than `want` (they are still there); -ENOMEM;
+ *          -EINVAL want is 0; as eddy_stream_read; -EBUSY another task uses the reader.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends; nothing is ever lost.
  */
@@ -100,8 +100,8 @@ EDDY_API void eddy_reader_consume(eddy_reader *reader, size_t len);
  *
  * Shape:   returns len; 0 when the stream ended before the first of them (or len is 0).
  * Owns:    borrows dst until it returns. Large reads go there without a copy.
- * Errors:  EDDY_EEND the stream ended in between: what came is in dst, and eddy_reader_count tells how
- *          much; as eddy_stream_read; -EBUSY another task uses the reader.
+ * Errors:  EDDY_EEND the stream ended in between: what came is in dst, and eddy_reader_count tells
+ *          how much; as eddy_stream_read; -EBUSY another task uses the reader.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends; after -ECANCELED or -ETIME what came is in dst and counted.
  */
@@ -110,13 +110,14 @@ EDDY_API int64_t eddy_reader_exactly(eddy_reader *reader, void *dst, size_t len)
 /**
  * Read up to and with the next `delimiter`.
  *
- * Shape:   returns 1, the slice ends with the delimiter; 0 at the end of the stream with nothing left.
- *          At most `limit` bytes, delimiter included. Each byte is looked at once.
+ * Shape:   returns 1, the slice ends with the delimiter; 0 at the end of the stream with nothing
+ *          left. At most `limit` bytes, delimiter included. Each byte is looked at once.
  * Owns:    consumes the bytes; *ret_slice borrows the reader's buffer until the next call. Borrows
  *          delimiter until it returns.
  * Errors:  EDDY_ELIMIT no delimiter within `limit`; EDDY_EEND the stream ended without one. In both
- *          cases, as with every error, nothing is consumed: eddy_reader_peek shows the bytes. -ENOMEM;
- *          -EINVAL an empty delimiter, or a limit below its length; as eddy_stream_read; -EBUSY.
+ *          cases, as with every error, nothing is consumed: eddy_reader_peek shows the bytes.
+ *          -ENOMEM; -EINVAL an empty delimiter, or a limit below its length; as eddy_stream_read;
+ *          -EBUSY.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends; nothing is lost.
  */
@@ -126,11 +127,12 @@ EDDY_API int64_t eddy_reader_until(eddy_reader *reader, eddy_slice delimiter, si
 /**
  * Read a line that ends with \n or \r\n, and give it without that.
  *
- * Shape:   returns 1, also for an empty line; 0 at the end of the stream with nothing left. The line
- *          has at most `limit` bytes, its end not counted. Another \r is a byte like any other.
+ * Shape:   returns 1, also for an empty line; 0 at the end of the stream with nothing left. The
+ *          line has at most `limit` bytes, its end not counted. Another \r is a byte like any
+ *          other.
  * Owns:    consumes the line and its end; *ret_slice borrows the buffer until the next call.
- * Errors:  EDDY_ELIMIT the line is longer; EDDY_EEND the stream ended within it. Nothing is consumed
- *          then. Otherwise as eddy_reader_until.
+ * Errors:  EDDY_ELIMIT the line is longer; EDDY_EEND the stream ended within it. Nothing is
+ *          consumed then. Otherwise as eddy_reader_until.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends; nothing is lost.
  */
@@ -141,8 +143,8 @@ EDDY_API int64_t eddy_reader_line(eddy_reader *reader, size_t limit, eddy_slice 
  *
  * Shape:   returns how many bytes, which may be 0; never more than `limit`.
  * Owns:    what came is in the buffer and consumed, *always*: also on an error.
- * Errors:  EDDY_ELIMIT more than `limit` came (limit bytes are in the buffer, the rest is still in the
- *          reader); -ENOMEM; as eddy_stream_read; -EBUSY another task uses the reader.
+ * Errors:  EDDY_ELIMIT more than `limit` came (limit bytes are in the buffer, the rest is still in
+ *          the reader); -ENOMEM; as eddy_stream_read; -EBUSY another task uses the reader.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends; what came is in the buffer.
  */

@@ -8,159 +8,74 @@ void eddyi_stream_init(eddy_stream *stream, const struct eddyi_stream_class *cla
 
 /* ---- who may come in ------------------------------------------------------------------------- */
 
-/* For calls that do not suspend: whether the stream may be used here and now. */
-static int check(const eddy_stream *stream) {
+int eddyi_stream_check(const eddy_stream *stream) {
     if (stream->loop != eddyi_loop_here) {
-        return EDDY_EWRONGLOOP;
+        return eddyi_loop_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
     }
     return stream->closing ? EDDY_ECLOSED : 0;
 }
 
-/* For calls that do: also a task, its checkpoint, and that nobody else is inside. The stream may
- * have been closed while the checkpoint let others run, so that is looked at last; a stream that
- * was freed meanwhile is the caller's mistake, as with any pointer. */
-static int enter(const eddy_stream *stream, const bool *busy) {
+int eddyi_stream_enter(eddy_stream *stream, bool *busy) {
     eddy_task *task;
-    if (stream->loop != eddyi_loop_here) {
+    if (EDDYI_UNLIKELY(stream->loop != eddyi_loop_here)) {
         return eddyi_loop_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
     }
+    if (EDDYI_UNLIKELY(*busy || stream->closing)) {
+        /* Not inside: after the checkpoint the stream may be gone. */
+        int refusal = stream->closing ? EDDY_ECLOSED : -EBUSY;
+        int r = eddyi_task_enter(&task);
+        return r < 0 ? r : refusal;
+    }
+    *busy = true;
     int r = eddyi_task_enter(&task);
-    if (r < 0) {
-        return r;
+    if (EDDYI_LIKELY(r == 0 && !stream->closing)) {
+        return 0;
     }
-    if (stream->closing) {
-        return EDDY_ECLOSED;
-    }
-    return *busy ? -EBUSY : 0;
-}
-
-/* Out again: the last one out lets a waiting close go on. */
-static void leave(eddy_stream *stream, bool *busy) {
-    *busy = false;
-    if (EDDYI_UNLIKELY(stream->closer != NULL) && !stream->reading && !stream->writing) {
-        eddyi_task_wake(stream->closer);
-    }
-}
-
-/* ---- idle timeouts --------------------------------------------------------------------------- */
-
-/* When the direction's limit passes, or EDDY_NEVER while nobody waits in it. */
-static int64_t idle_deadline(bool busy, int64_t since_ns, int64_t limit_ns) {
-    return busy && limit_ns > 0 ? since_ns + limit_ns : EDDY_NEVER;
-}
-
-static void idle_arm(eddy_stream *stream) {
-    int64_t read_ns = idle_deadline(stream->reading, stream->read_since_ns, stream->read_idle_ns);
-    int64_t write_ns =
-        idle_deadline(stream->writing, stream->write_since_ns, stream->write_idle_ns);
-    eddyi_timer_arm(stream->loop, &stream->idle, read_ns < write_ns ? read_ns : write_ns);
-}
-
-/* Fires at the deadline of some earlier call; most times the stream has moved since, and the timer
- * only goes to where it belongs now. */
-static void idle_fire(struct eddyi_timer *timer) {
-    eddy_stream *stream = EDDYI_CONTAINER(timer, eddy_stream, idle);
-    int64_t now_ns = stream->loop->now_ns;
-    bool read_late =
-        idle_deadline(stream->reading, stream->read_since_ns, stream->read_idle_ns) <= now_ns;
-    bool write_late =
-        idle_deadline(stream->writing, stream->write_since_ns, stream->write_idle_ns) <= now_ns;
-    stream->read_idle |= read_late;
-    stream->write_idle |= write_late;
-    if (read_late || write_late) {
-        stream->class->interrupt(stream, read_late, write_late);
-    }
-    if (read_late) {
-        stream->read_since_ns = now_ns;
-    }
-    if (write_late) {
-        stream->write_since_ns = now_ns;
-    }
-    idle_arm(stream);
-}
-
-int eddy_stream_idle_set(eddy_stream *stream, int64_t read_ns, int64_t write_ns) {
-    int r = check(stream);
-    if (r < 0) {
-        return r;
-    }
-    if (read_ns < 0 || write_ns < 0) {
-        return -EINVAL;
-    }
-    if (stream->class->interrupt == NULL) {
-        return -ENOTSUP;
-    }
-    stream->idle.fire = idle_fire;
-    stream->read_idle_ns = read_ns == EDDY_NEVER ? 0 : read_ns;
-    stream->write_idle_ns = write_ns == EDDY_NEVER ? 0 : write_ns;
-    stream->read_since_ns = stream->loop->now_ns;
-    stream->write_since_ns = stream->loop->now_ns;
-    idle_arm(stream);
-    return 0;
-}
-
-/* The turn's clock is good enough here and costs nothing. The timer is only armed where none is. */
-static void idle_begin(eddy_stream *stream, int64_t limit_ns, int64_t *since_ns, bool *late) {
-    *late = false;
-    if (limit_ns > 0) {
-        *since_ns = stream->loop->now_ns;
-        if (!stream->idle.armed) {
-            idle_arm(stream);
-        }
-    }
+    eddyi_stream_leave(stream, busy);
+    return r < 0 ? r : EDDY_ECLOSED;
 }
 
 /* ---- one read, one write --------------------------------------------------------------------- */
 
-/* What an operation that moved nothing means to the caller. */
-static int64_t outcome(const eddy_stream *stream, int64_t r, bool late) {
-    if (r >= 0) {
-        return r;
-    }
-    if (stream->closing) {
-        return EDDY_ECLOSED;
-    }
-    return r == -ECANCELED && late ? -ETIMEDOUT : r;
+int64_t eddyi_stream_read_inside(eddy_stream *stream, void *dst, size_t cap) {
+    eddyi_stream_read_begin(stream);
+    int64_t n = stream->class->read(stream, dst, cap);
+    return eddyi_stream_read_end(stream, n, eddyi_task_cancelled(eddyi_task_here));
 }
 
-static int64_t read_inside(eddy_stream *stream, void *dst, size_t cap) {
-    idle_begin(stream, stream->read_idle_ns, &stream->read_since_ns, &stream->read_idle);
-    int64_t n = stream->class->read(stream, dst, cap);
-    if (n > 0) {
-        stream->read_count += (uint64_t)n;
-    }
-    return outcome(stream, n, stream->read_idle);
+/* A kind that took nothing of something would have its callers turn for ever. */
+static int64_t moved(int64_t n) {
+    return n == 0 ? -EIO : n;
+}
+
+int64_t eddyi_stream_write_inside(eddy_stream *stream, const void *src, size_t len) {
+    eddyi_stream_write_begin(stream);
+    int64_t n = moved(stream->class->write_some(stream, src, len));
+    return eddyi_stream_write_end(stream, n, eddyi_task_cancelled(eddyi_task_here));
 }
 
 int64_t eddy_stream_read(eddy_stream *stream, void *dst, size_t cap) {
     if (EDDYI_UNLIKELY(stream->class->read == NULL || cap == 0)) {
         return cap == 0 ? -EINVAL : -EBADF;
     }
-    int r = enter(stream, &stream->reading);
+    int r = eddyi_stream_enter(stream, &stream->reading);
     if (EDDYI_UNLIKELY(r < 0)) {
         return r;
     }
-    stream->reading = true;
-    int64_t n = read_inside(stream, dst, cap);
-    leave(stream, &stream->reading);
+    int64_t n = eddyi_stream_read_inside(stream, dst, cap);
+    eddyi_stream_leave(stream, &stream->reading);
     return n;
-}
-
-/* Between two parts of a longer call: the checkpoint, and a close by another task. */
-static int go_on(const eddy_stream *stream) {
-    int r = eddyi_task_checkpoint(eddyi_task_here);
-    return r == 0 && stream->closing ? EDDY_ECLOSED : r;
 }
 
 static int read_exact_inside(eddy_stream *stream, char *dst, size_t len) {
     size_t at = 0;
     while (at < len) {
-        int64_t n = read_inside(stream, dst + at, len - at);
+        int64_t n = eddyi_stream_read_inside(stream, dst + at, len - at);
         if (n <= 0) {
             return n == 0 ? EDDY_EEND : (int)n;
         }
         at += (size_t)n;
-        int r = at < len ? go_on(stream) : 0;
+        int r = at < len ? eddyi_stream_go_on(stream) : 0;
         if (r < 0) {
             return r;
         }
@@ -172,18 +87,17 @@ int eddy_stream_read_exact(eddy_stream *stream, void *dst, size_t len) {
     if (stream->class->read == NULL) {
         return -EBADF;
     }
-    int r = enter(stream, &stream->reading);
+    int r = eddyi_stream_enter(stream, &stream->reading);
     if (r < 0) {
         return r;
     }
-    stream->reading = true;
     r = read_exact_inside(stream, dst, len);
-    leave(stream, &stream->reading);
+    eddyi_stream_leave(stream, &stream->reading);
     return r;
 }
 
 int64_t eddy_stream_read_try(eddy_stream *stream, void *dst, size_t cap) {
-    int r = check(stream);
+    int r = eddyi_stream_check(stream);
     if (r < 0) {
         return r;
     }
@@ -200,38 +114,28 @@ int64_t eddy_stream_read_try(eddy_stream *stream, void *dst, size_t cap) {
     return n;
 }
 
-static int64_t write_inside(eddy_stream *stream, const void *src, size_t len) {
-    idle_begin(stream, stream->write_idle_ns, &stream->write_since_ns, &stream->write_idle);
-    int64_t n = stream->class->write_some(stream, src, len);
-    if (n > 0) {
-        stream->written_count += (uint64_t)n;
-    }
-    return outcome(stream, n, stream->write_idle);
-}
-
 int64_t eddy_stream_write_some(eddy_stream *stream, const void *src, size_t len) {
     if (stream->class->write_some == NULL || len == 0) {
         return len == 0 ? -EINVAL : -EBADF;
     }
-    int r = enter(stream, &stream->writing);
+    int r = eddyi_stream_enter(stream, &stream->writing);
     if (r < 0) {
         return r;
     }
-    stream->writing = true;
-    int64_t n = write_inside(stream, src, len);
-    leave(stream, &stream->writing);
+    int64_t n = eddyi_stream_write_inside(stream, src, len);
+    eddyi_stream_leave(stream, &stream->writing);
     return n;
 }
 
-static int write_all_inside(eddy_stream *stream, const char *src, size_t len) {
+int eddyi_stream_write_all_inside(eddy_stream *stream, const void *src, size_t len) {
     size_t at = 0;
     while (at < len) {
-        int64_t n = write_inside(stream, src + at, len - at);
+        int64_t n = eddyi_stream_write_inside(stream, (const char *)src + at, len - at);
         if (n < 0) {
             return (int)n;
         }
         at += (size_t)n;
-        int r = at < len ? go_on(stream) : 0;
+        int r = at < len ? eddyi_stream_go_on(stream) : 0;
         if (r < 0) {
             return r;
         }
@@ -243,13 +147,12 @@ int eddy_stream_write(eddy_stream *stream, const void *src, size_t len) {
     if (EDDYI_UNLIKELY(stream->class->write_some == NULL)) {
         return -EBADF;
     }
-    int r = enter(stream, &stream->writing);
+    int r = eddyi_stream_enter(stream, &stream->writing);
     if (EDDYI_UNLIKELY(r < 0)) {
         return r;
     }
-    stream->writing = true;
-    r = write_all_inside(stream, src, len);
-    leave(stream, &stream->writing);
+    r = eddyi_stream_write_all_inside(stream, src, len);
+    eddyi_stream_leave(stream, &stream->writing);
     return r;
 }
 
@@ -271,14 +174,11 @@ static int gather(struct iovec iov[SLICES_MAX], const eddy_slice *slices, size_t
 
 static int64_t writev_inside(eddy_stream *stream, const struct iovec *iov, int count) {
     if (stream->class->writev_some == NULL || count == 1) {
-        return write_inside(stream, iov->iov_base, iov->iov_len);
+        return eddyi_stream_write_inside(stream, iov->iov_base, iov->iov_len);
     }
-    idle_begin(stream, stream->write_idle_ns, &stream->write_since_ns, &stream->write_idle);
-    int64_t n = stream->class->writev_some(stream, iov, count);
-    if (n > 0) {
-        stream->written_count += (uint64_t)n;
-    }
-    return outcome(stream, n, stream->write_idle);
+    eddyi_stream_write_begin(stream);
+    int64_t n = moved(stream->class->writev_some(stream, iov, count));
+    return eddyi_stream_write_end(stream, n, eddyi_task_cancelled(eddyi_task_here));
 }
 
 static int write_iov_inside(eddy_stream *stream, struct iovec *iov, int count) {
@@ -296,7 +196,7 @@ static int write_iov_inside(eddy_stream *stream, struct iovec *iov, int count) {
         if (count > 0) {
             iov->iov_base = (char *)iov->iov_base + moved;
             iov->iov_len -= moved;
-            int r = go_on(stream);
+            int r = eddyi_stream_go_on(stream);
             if (r < 0) {
                 return r;
             }
@@ -309,20 +209,19 @@ int eddy_stream_write_slices(eddy_stream *stream, const eddy_slice *slices, size
     if (stream->class->write_some == NULL || count > SLICES_MAX) {
         return count > SLICES_MAX ? -EINVAL : -EBADF;
     }
-    int r = enter(stream, &stream->writing);
+    int r = eddyi_stream_enter(stream, &stream->writing);
     if (r < 0) {
         return r;
     }
     struct iovec iov[SLICES_MAX];
     int used = gather(iov, slices, count);
-    stream->writing = true;
     r = write_iov_inside(stream, iov, used);
-    leave(stream, &stream->writing);
+    eddyi_stream_leave(stream, &stream->writing);
     return r;
 }
 
 int64_t eddy_stream_write_try(eddy_stream *stream, const void *src, size_t len) {
-    int r = check(stream);
+    int r = eddyi_stream_check(stream);
     if (r < 0) {
         return r;
     }
@@ -345,7 +244,7 @@ int eddy_stream_shutdown(eddy_stream *stream) {
     if (eddyi_task_here == NULL) {
         return EDDY_ENOTASK;
     }
-    int r = check(stream);
+    int r = eddyi_stream_check(stream);
     if (r < 0) {
         return r;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream: what bytes flow through, whatever is at its other end: a TCP connection, a file, a pipe,
- * memory. All kinds share these verbs; a kind adds what only it has (eddy_tcp_..., eddy_file_...).
+ * A stream: what bytes flow through, whatever is at its other end: a TCP connection, a file, a
+ * pipe, memory. All kinds share these verbs; a kind adds what only it has (eddy_tcp_...,
+ * eddy_file_...).
  *
  *     char buf[4096];
  *     int64_t n;
@@ -12,8 +13,8 @@
  *     }
  *     eddy_stream_close(peer);
  *
- * A buffer is borrowed until the call returns, and the call returns only when the kernel has let go:
- * one on the stack is safe, after a cancel and after a timeout too.
+ * A buffer is borrowed until the call returns, and the call returns only when the kernel has let
+ * go: one on the stack is safe, after a cancel and after a timeout too.
  *
  * Some or all: a call that moves *some* bytes (read, write_some) returns how many, and if a cancel
  * came at the same moment the next call reports it. A call that promises *all* (write, read_exact)
@@ -37,9 +38,9 @@ typedef struct eddy_stream eddy_stream;
  *
  * Shape:   returns 1..cap, or 0 at the end of the stream (again each time). Short reads are normal.
  * Owns:    borrows dst until it returns. No allocation.
- * Errors:  -ECONNRESET the peer reset it; -ETIMEDOUT the idle timeout (or the network's own) passed;
- *          -EBUSY another task is reading; EDDY_ECLOSED another task closed it; -EBADF not readable;
- *          -EINVAL cap is 0; EDDY_EWRONGLOOP; EDDY_ENOTASK.
+ * Errors:  -ECONNRESET the peer reset it; -ETIMEDOUT the idle timeout (or the network's own)
+ *          passed; -EBUSY another task is reading; EDDY_ECLOSED another task closed it; -EBADF not
+ *          readable; -EINVAL cap is 0; EDDY_EWRONGLOOP; EDDY_ENOTASK.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends. -ECANCELED or -ETIME only when no byte was consumed; the stream stays usable.
  */
@@ -84,7 +85,8 @@ EDDY_API eddy_future *eddy_stream_read_start(eddy_stream *stream, void *dst, siz
  * Shape:   0 when all have been handed over (to the kernel, for sockets); len 0 is fine.
  * Owns:    borrows src until it returns.
  * Errors:  -EPIPE or -ECONNRESET the peer is gone; -ETIMEDOUT the idle timeout; -EBUSY another task
- *          is writing; EDDY_ECLOSED; -EBADF not writable; EDDY_EWRONGLOOP; EDDY_ENOTASK. No SIGPIPE.
+ *          is writing; EDDY_ECLOSED; -EBADF not writable; EDDY_EWRONGLOOP; EDDY_ENOTASK. No
+ *          SIGPIPE.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends; eddy_stream_count_written tells what went out before -ECANCELED or -ETIME.
  */
@@ -160,8 +162,8 @@ EDDY_API int eddy_stream_close(eddy_stream *stream);
 /**
  * Let reads and writes that move nothing for so long fail with -ETIMEDOUT.
  *
- * Shape:   nanoseconds for each direction; 0: no limit. Counts from the last byte that moved, or the
- *          start of the call where that is later; checked to within an eighth of the limit.
+ * Shape:   nanoseconds for each direction; 0: no limit. Counts from the last byte that moved, or
+ *          the start of the call where that is later; checked to within an eighth of the limit.
  * Owns:    nothing.
  * Errors:  -EINVAL negative; -ENOTSUP a kind that never waits (memory); EDDY_EWRONGLOOP.
  * Threads: loop thread, the stream's.

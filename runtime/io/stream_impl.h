@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The inside of a stream: a class of verbs and what all kinds share. The public calls check task,
- * loop, cancel and that only one task reads and one writes, count bytes, and map an op that was
- * ended by a close to EDDY_ECLOSED; a class only moves bytes.
+ * loop, cancel and that only one task reads and one writes, count bytes, and say EDDY_ECLOSED or
+ * -ETIMEDOUT for what a close or the idle timer has ended; a class only moves bytes.
+ *
+ * `reading` and `writing` say that somebody is inside, from before the checkpoint (which may let
+ * others run) to the end. A close waits until both are false: nobody inside ever finds the stream
+ * freed. A read and a write each begin and end so:
+ *
+ *     enter: task, loop, checkpoint, closing, busy     eddyi_stream_enter
+ *       note the time, arm the idle timer              eddyi_stream_read_begin
+ *         class->read, class->write_some, ...
+ *       what the result means                          eddyi_stream_read_end
+ *     leave: a close that waits may go on              eddyi_stream_leave
  */
 #ifndef EDDY_RUNTIME_IO_STREAM_IMPL_H
 #define EDDY_RUNTIME_IO_STREAM_IMPL_H
@@ -22,8 +32,18 @@ struct eddyi_stream_class {
     /* Never suspend: -EAGAIN. */
     int64_t (*read_try)(eddy_stream *stream, void *dst, size_t cap);
     int64_t (*write_try)(eddy_stream *stream, const void *src, size_t len);
+    /* For kinds whose read and write are each one operation: fills it in for a start, everything
+     * but `done` and `waiter`. NULL: a start makes a task. */
+    void (*read_op)(eddy_stream *stream, struct eddyi_op *op, void *dst, size_t cap);
+    void (*write_op)(eddy_stream *stream, struct eddyi_op *op, const void *src, size_t len);
+    /* Moves up to `len` bytes, at least one, from the position of `src`, which is of this class, to
+     * `dst` without a detour through the program (sendfile): how many, 0 at the end of src. In a
+     * task, after its checkpoint. -ENOTSUP, before anything has moved: not between these two, now
+     * or ever again. NULL: never. */
+    int64_t (*copy_from)(eddy_stream *src, eddy_stream *dst, int64_t len);
     int (*shutdown)(eddy_stream *stream);  /* NULL: -ENOTSUP */
-    /* Asks pending operations to end: a close has begun, or an idle timeout has passed. */
+    /* Asks pending operations to end with -ECANCELED: a close has begun, or an idle timeout has
+     * passed. NULL: the kind never waits long. */
     void (*interrupt)(eddy_stream *stream, bool reads, bool writes);
     /* Nobody is inside any more: gives everything back, the struct included. May suspend. */
     int (*close)(eddy_stream *stream);
@@ -51,5 +71,75 @@ struct eddy_stream {
 
 void eddyi_stream_init(eddy_stream *stream, const struct eddyi_stream_class *class,
                        eddy_loop *loop);
+
+/* Whether a call that does not suspend may use the stream here and now. */
+int eddyi_stream_check(const eddy_stream *stream);
+
+/* Into a call that suspends; `busy` is its &reading or &writing, which is true after 0. */
+int eddyi_stream_enter(eddy_stream *stream, bool *busy);
+
+/* Out again: the last one out lets a waiting close go on. */
+static inline void eddyi_stream_leave(eddy_stream *stream, bool *busy) {
+    *busy = false;
+    if (EDDYI_UNLIKELY(stream->closer != NULL) && !stream->reading && !stream->writing) {
+        eddyi_task_wake(stream->closer);
+    }
+}
+
+/* Between two parts of a longer call: the checkpoint, and a close by another task. */
+static inline int eddyi_stream_go_on(const eddy_stream *stream) {
+    int r = eddyi_task_checkpoint(eddyi_task_here);
+    return r == 0 && EDDYI_UNLIKELY(stream->closing) ? EDDY_ECLOSED : r;
+}
+
+/* runtime/io/stream_idle.c: the slow part of the two below. */
+void eddyi_stream_idle_note(eddy_stream *stream, int64_t limit_ns, int64_t *since_ns);
+
+static inline void eddyi_stream_read_begin(eddy_stream *stream) {
+    stream->read_idle = false;
+    if (EDDYI_UNLIKELY(stream->read_idle_ns > 0)) {
+        eddyi_stream_idle_note(stream, stream->read_idle_ns, &stream->read_since_ns);
+    }
+}
+
+static inline void eddyi_stream_write_begin(eddy_stream *stream) {
+    stream->write_idle = false;
+    if (EDDYI_UNLIKELY(stream->write_idle_ns > 0)) {
+        eddyi_stream_idle_note(stream, stream->write_idle_ns, &stream->write_since_ns);
+    }
+}
+
+/* What the class's result means to the caller: the cancel `code` under which the caller stands (0
+ * for none) comes first, then a close, then an idle timeout. */
+static inline int64_t eddyi_stream_outcome(const eddy_stream *stream, int64_t r, bool idle,
+                                           int code) {
+    if (EDDYI_LIKELY(r >= 0)) {
+        return r;
+    }
+    if (code != 0 && (r == -ECANCELED || r == code)) {
+        return code;
+    }
+    if (stream->closing) {
+        return EDDY_ECLOSED;
+    }
+    return r == -ECANCELED && idle ? -ETIMEDOUT : r;
+}
+
+/* The ends of a read and of a write: they count what has moved. */
+static inline int64_t eddyi_stream_read_end(eddy_stream *stream, int64_t r, int code) {
+    stream->read_count += r > 0 ? (uint64_t)r : 0;
+    return eddyi_stream_outcome(stream, r, stream->read_idle, code);
+}
+
+static inline int64_t eddyi_stream_write_end(eddy_stream *stream, int64_t r, int code) {
+    stream->written_count += r > 0 ? (uint64_t)r : 0;
+    return eddyi_stream_outcome(stream, r, stream->write_idle, code);
+}
+
+/* One read and one write of some, by a task that is inside already. */
+int64_t eddyi_stream_read_inside(eddy_stream *stream, void *dst, size_t cap);
+int64_t eddyi_stream_write_inside(eddy_stream *stream, const void *src, size_t len);
+/* All of it. */
+int eddyi_stream_write_all_inside(eddy_stream *stream, const void *src, size_t len);
 
 #endif

@@ -197,8 +197,8 @@ static int64_t format_to_room(eddy_writer *writer, const char *format, va_list a
     int n = vsnprintf(writer->data + writer->end, room(writer), format, copy);
     va_end(copy);
     if (n < 0) {
-        /* EOVERFLOW: more than INT_MAX bytes of text; ENOMEM: the C library wanted memory for a wide
-         * precision; anything else: no such conversion, or a wide character that has no bytes. */
+        /* EOVERFLOW: more than INT_MAX bytes of text; ENOMEM: the C library wanted memory for a
+         * wide precision; else: no such conversion, or a wide character that has no bytes. */
         return errno == EOVERFLOW || errno == ENOMEM ? -errno : -EINVAL;
     }
     if ((size_t)n < room(writer)) {

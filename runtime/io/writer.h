@@ -15,9 +15,9 @@
  *     }
  *     int64_t lost = eddy_writer_free(writer);
  *
- * A buffer that is full is written out, and until the stream has taken it the task waits: that is the
- * back-pressure. After an error what did not go out is still there, and the next flush goes on just
- * behind what did. The buffer is borrowed from the loop while there are bytes in it.
+ * A buffer that is full is written out, and until the stream has taken it the task waits: that is
+ * the back-pressure. After an error what did not go out is still there, and the next flush goes on
+ * just behind what did. The buffer is borrowed from the loop while there are bytes in it.
  *
  * One task at a time: a second one gets -EBUSY. Write to the stream itself only while
  * eddy_writer_buffered is 0.
@@ -53,8 +53,8 @@ EDDY_API int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts,
 /**
  * Free a writer. It flushes nothing: call eddy_writer_flush before.
  *
- * Shape:   returns how many bytes were buffered and are lost; 0 after a flush. NULL is fine. No task
- *          may be inside one of its calls.
+ * Shape:   returns how many bytes were buffered and are lost; 0 after a flush. NULL is fine. No
+ *          task may be inside one of its calls.
  * Owns:    consumes the writer. The stream stays.
  * Errors:  none.
  * Threads: loop thread, the stream's, before or after the stream is closed.
@@ -65,12 +65,12 @@ EDDY_API int64_t eddy_writer_free(eddy_writer *writer);
 /**
  * Write all of `len` bytes, to the buffer or through it.
  *
- * Shape:   0 when all have been taken; they reach the stream with the next flush at the latest. len 0
- *          is fine. What does not fit goes out at once, together with what is buffered and without a
- *          copy where the stream gathers.
+ * Shape:   0 when all have been taken; they reach the stream with the next flush at the latest. len
+ *          0 is fine. What does not fit goes out at once, together with what is buffered and
+ *          without a copy where the stream gathers.
  * Owns:    borrows src until it returns.
- * Errors:  as eddy_stream_write; -ENOMEM no buffer (nothing was taken); -EBUSY another task uses the
- *          writer. eddy_writer_count tells how much of src was taken.
+ * Errors:  as eddy_stream_write; -ENOMEM no buffer (nothing was taken); -EBUSY another task uses
+ *          the writer. eddy_writer_count tells how much of src was taken.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends while the stream takes a full buffer; checked also when it does not.
  */
@@ -92,10 +92,11 @@ static inline int eddy_writer_write_slice(eddy_writer *writer, eddy_slice slice)
 /**
  * Write text as printf makes it, without its NUL.
  *
- * Shape:   0 when all of it has been taken. Formats as for eddy_buffer_printf. Text that is longer than
- *          the buffer is made in memory of its own first.
+ * Shape:   0 when all of it has been taken. Formats as for eddy_buffer_printf. Text that is longer
+ *          than the buffer is made in memory of its own first.
  * Owns:    copies.
- * Errors:  as eddy_writer_write; -EINVAL the format is broken; -EOVERFLOW more text than fits an int.
+ * Errors:  as eddy_writer_write; -EINVAL the format is broken; -EOVERFLOW more text than fits an
+ *          int.
  * Threads: fiber, on the stream's loop.
  * Cancel:  as eddy_writer_write.
  */
