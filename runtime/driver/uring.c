@@ -159,7 +159,11 @@ static bool reap(struct eddyi_uring *u) {
         int res = cqe->res;
         unsigned flags = cqe->flags;
         io_uring_smp_store_release(cq->khead, head + 1);
-        dispatch(u, user_data, res, flags);
+        if (EDDYI_UNLIKELY(u->lose > 0)) {
+            u->lose--;
+        } else {
+            dispatch(u, user_data, res, flags);
+        }
         some = true;
         head = *cq->khead;
     }
@@ -261,8 +265,8 @@ static void uring_wait(eddy_loop *loop, int64_t deadline_ns) {
 
 /*
  * The kernel had no memory to note a completion that did not fit into the queue. Which one, nobody
- * can say: so all that is in the kernel is ended there first, for its buffers must be free, and then
- * fails here. The ring itself goes on.
+ * can say: so all that is in the kernel is ended there, for its buffers must be free. Whose last
+ * completion comes is asked for again; the others have lost theirs, and fail.
  */
 static void give_up(struct eddyi_uring *u) {
     struct io_uring_sync_cancel_reg all = {

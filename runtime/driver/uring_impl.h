@@ -12,7 +12,8 @@
  * Where an op is, between submit and DONE; each place is a list that it is linked into:
  *
  *     submit --> PARKED ----entry free----> IN_KERNEL --last completion--> complete, or once more
- *        \------> WAITING (for a multishot of its handle) --> complete
+ *        |------> HELD (behind another of its direction) --> as if submitted then
+ *        |------> WAITING (for a multishot of its handle) --> complete
  *         \-----> FINISHED (known at once, told by the next wait) --> complete
  *
  * The user_data of a request is the address of its op, because an op is left alone until its last
@@ -69,6 +70,7 @@ enum {
     EDDYI_URING_CANCEL_SENT = 1 << 8,   /* the cancel's own completion has not come yet */
     EDDYI_URING_ENDED = 1 << 9,         /* the request's has, and waits for the cancel's */
     EDDYI_URING_RETRIED = 1 << 10,      /* the call is made for the second time or more */
+    EDDYI_URING_HELD = 1 << 11,         /* in no list: comes after another of its direction */
 };
 
 struct eddyi_uring;
@@ -102,7 +104,8 @@ struct eddyi_uring {
     unsigned since_reap;  /* entries submitted since completions were last looked at */
     bool enabled;         /* bound to the loop's thread */
     bool defers;          /* DEFER_TASKRUN: completions are only posted inside our own enter */
-    bool lost;            /* completions were dropped; what is in the kernel is being given up */
+    bool lost;            /* completions were dropped; what is in the kernel is being ended */
+    bool holding;         /* in a call that must not complete: what ends goes to `finished` */
     bool dontfork;        /* the ring's memory is not there in a forked child */
 
     struct eddyi_list parked;    /* ops without an entry, oldest first */
@@ -127,6 +130,7 @@ struct eddyi_uring {
     /* For tests: the next so many calls of io_uring_enter give this error instead. */
     int fail_enter;
     unsigned fail_enter_times;
+    unsigned lose;   /* so many of the next completions are not looked at */
     uint64_t enters; /* how often it was called */
 };
 
@@ -162,19 +166,21 @@ bool eddyi_uring_finish(struct eddyi_uring *u);
 void eddyi_uring_submit(eddy_loop *loop, struct eddyi_op *op);
 void eddyi_uring_cancel(eddy_loop *loop, struct eddyi_op *op);
 int64_t eddyi_uring_attempt(eddy_loop *loop, struct eddyi_op *op);
+/* Whether another of the same handle and direction has to end before it. */
+bool eddyi_uring_must_queue(const struct eddyi_op *op);
 /* Gives an op that is in no list an entry, or parks it. */
 void eddyi_uring_issue(struct eddyi_uring *u, struct eddyi_op *op);
 /* Fills the entry for an op, which is in no list. */
 void eddyi_uring_start(struct eddyi_uring *u, struct eddyi_op *op, struct io_uring_sqe *sqe);
 /* Fills the entry for the cancel of an op out of u->cancels. */
 void eddyi_uring_start_cancel(struct eddyi_uring *u, struct eddyi_op *op, struct io_uring_sqe *sqe);
-/* Takes the op out of its list and ends it. */
+/* Takes the op out of its list and ends it; the next of its direction begins. */
 void eddyi_uring_complete(struct eddyi_op *op, int64_t result);
 /* Has the op end with `result` at the next wait; it is in no list. */
 void eddyi_uring_finish_later(struct eddyi_uring *u, struct eddyi_op *op, int64_t result);
 void eddyi_uring_op_event(struct eddyi_uring *u, struct eddyi_op *op, int res, unsigned flags);
 void eddyi_uring_cancel_event(struct eddyi_uring *u, struct eddyi_op *op, int res);
-/* The kernel has lost completions: nothing it still owes will come. Ends all that is in it. */
+/* The kernel has lost completions: what it still owes will not come. Those ops end. */
 void eddyi_uring_give_up_ops(struct eddyi_uring *u);
 
 /* ---- uring_shot.c ---------------------------------------------------------------------------- */

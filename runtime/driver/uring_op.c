@@ -109,7 +109,8 @@ void eddyi_uring_start(struct eddyi_uring *u, struct eddyi_op *op, struct io_uri
 
 void eddyi_uring_issue(struct eddyi_uring *u, struct eddyi_op *op) {
     /* Who was parked before goes first. */
-    struct io_uring_sqe *sqe = eddyi_list_empty(&u->parked) ? eddyi_uring_sqe(u, u->reserve) : NULL;
+    bool now = eddyi_list_empty(&u->parked) && !u->lost;
+    struct io_uring_sqe *sqe = now ? eddyi_uring_sqe(u, u->reserve) : NULL;
     if (EDDYI_LIKELY(sqe != NULL)) {
         eddyi_uring_start(u, op, sqe);
     } else {
@@ -118,10 +119,68 @@ void eddyi_uring_issue(struct eddyi_uring *u, struct eddyi_op *op) {
     }
 }
 
+/* ---- one after the other --------------------------------------------------------------------- */
+
+/*
+ * What waits in the kernel is woken last in, first out. So of the ops that take bytes from a handle
+ * only the oldest is given to it, and likewise of those that put bytes in; the others are HELD.
+ */
+enum direction { NONE, IN, OUT };
+
+static enum direction direction_of(const struct eddyi_op *op) {
+    if (is_file(op)) {
+        return NONE; /* places in a file are independent of each other */
+    }
+    switch ((enum eddyi_op_kind)op->kind) {
+    case EDDYI_OP_READ:
+    case EDDYI_OP_RECV:
+        return IN;
+    case EDDYI_OP_WRITE:
+    case EDDYI_OP_SEND:
+    case EDDYI_OP_SENDV:
+    case EDDYI_OP_CONNECT:
+        return OUT;
+    default:
+        return NONE;
+    }
+}
+
+bool eddyi_uring_must_queue(const struct eddyi_op *op) {
+    enum direction direction = direction_of(op);
+    if (direction == NONE) {
+        return false;
+    }
+    EDDYI_LIST_EACH(node, &op->handle->ops) {
+        const struct eddyi_op *other = EDDYI_LIST_ENTRY(node, struct eddyi_op, in_handle);
+        if (other != op && direction_of(other) == direction) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void begin(struct eddyi_uring *u, struct eddyi_op *op);
+
+/* The op is about to end: the one that was held behind it begins. */
+static void begin_next(struct eddyi_uring *u, const struct eddyi_op *op) {
+    enum direction direction = direction_of(op);
+    if (direction == NONE) {
+        return;
+    }
+    for (struct eddyi_list *node = op->in_handle.next; node != &op->handle->ops;
+         node = node->next) {
+        struct eddyi_op *next = EDDYI_LIST_ENTRY(node, struct eddyi_op, in_handle);
+        if ((next->driver_word & EDDYI_URING_HELD) != 0 && direction_of(next) == direction) {
+            next->driver_word = 0;
+            begin(u, next);
+            return;
+        }
+    }
+}
+
 /* ---- submit and attempt ---------------------------------------------------------------------- */
 
-void eddyi_uring_submit(eddy_loop *loop, struct eddyi_op *op) {
-    struct eddyi_uring *u = loop->driver_state;
+static void begin(struct eddyi_uring *u, struct eddyi_op *op) {
     switch ((enum eddyi_op_kind)op->kind) {
     case EDDYI_OP_ACCEPT:
         if (op->handle->listening && eddyi_uring_accept(u, op)) {
@@ -132,11 +191,6 @@ void eddyi_uring_submit(eddy_loop *loop, struct eddyi_op *op) {
         op->driver_word |= EDDYI_URING_POLLING;
         break;
     case EDDYI_OP_READ:
-        if (is_file(op) && op->len > FILE_INLINE_MAX && op->offset >= 0) {
-            eddyi_op_offload(loop, op);
-            return;
-        }
-        /* fall through */
     case EDDYI_OP_WRITE:
         /* A read from a pipe or a terminal would block a thread of the kernel's, and a write raise
          * SIGPIPE: the ring only says when, and the call is made here. */
@@ -150,6 +204,18 @@ void eddyi_uring_submit(eddy_loop *loop, struct eddyi_op *op) {
     eddyi_uring_issue(u, op);
 }
 
+void eddyi_uring_submit(eddy_loop *loop, struct eddyi_op *op) {
+    struct eddyi_uring *u = loop->driver_state;
+    if (EDDYI_UNLIKELY(eddyi_uring_must_queue(op))) {
+        op->driver_word |= EDDYI_URING_HELD;
+    } else if (is_file(op) && op->kind == EDDYI_OP_READ && op->len > FILE_INLINE_MAX &&
+               op->offset >= 0) {
+        eddyi_op_offload(loop, op);
+    } else {
+        begin(u, op);
+    }
+}
+
 int64_t eddyi_uring_attempt(eddy_loop *loop, struct eddyi_op *op) {
     struct eddyi_uring *u = loop->driver_state;
     switch ((enum eddyi_op_kind)op->kind) {
@@ -158,6 +224,9 @@ int64_t eddyi_uring_attempt(eddy_loop *loop, struct eddyi_op *op) {
     case EDDYI_OP_CONNECT:
         return -EAGAIN;
     default:
+        if (eddyi_uring_must_queue(op)) {
+            return -EAGAIN;
+        }
         /* The same calls as the epoll driver's, so that the answers are the same. */
         return eddyi_epoll_try(op->handle, op->handle->fd, op);
     }
@@ -166,8 +235,17 @@ int64_t eddyi_uring_attempt(eddy_loop *loop, struct eddyi_op *op) {
 /* ---- the end --------------------------------------------------------------------------------- */
 
 void eddyi_uring_complete(struct eddyi_op *op, int64_t result) {
+    struct eddyi_uring *u = op->loop->driver_state;
+    bool held = (op->driver_word & EDDYI_URING_HELD) != 0;
     eddyi_list_remove(&op->in_driver);
     op->driver_word = 0;
+    if (EDDYI_UNLIKELY(u->holding)) {
+        eddyi_uring_finish_later(u, op, result);
+        return;
+    }
+    if (!held) {
+        begin_next(u, op);
+    }
     eddyi_op_complete(op, result);
 }
 
@@ -184,10 +262,6 @@ static void again(struct eddyi_uring *u, struct eddyi_op *op, uint64_t polling) 
         eddyi_uring_complete(op, -ECANCELED);
         return;
     }
-    if (u->lost) {
-        eddyi_uring_complete(op, -EIO);
-        return;
-    }
     op->driver_word = polling | (op->driver_word & EDDYI_URING_RETRIED);
     if (polling == 0) {
         op->driver_word |= EDDYI_URING_RETRIED;
@@ -198,6 +272,7 @@ static void again(struct eddyi_uring *u, struct eddyi_op *op, uint64_t polling) 
 
 /* The poll before a call, or the one that the op is, has ended with `res`. */
 static void poll_settled(struct eddyi_uring *u, struct eddyi_op *op, int res) {
+    uint64_t polling = op->driver_word & (EDDYI_URING_POLLING | EDDYI_URING_POLL_MULTI);
     int wanted = wanted_of(op, res);
     if (res < 0 && res != -EINTR) {
         eddyi_uring_complete(op, res);
@@ -206,15 +281,16 @@ static void poll_settled(struct eddyi_uring *u, struct eddyi_op *op, int res) {
          * Only the peer's end, which was not asked for and would be reported at once each time. A
          * multishot poll tells it once, and then when there is news.
          */
-        again(u, op, EDDYI_URING_POLLING | (res > 0 ? EDDYI_URING_POLL_MULTI : 0));
-    } else if (op->kind == EDDYI_OP_POLL) {
-        eddyi_uring_complete(op, wanted);
-    } else if (op->handle->kind != EDDYI_HANDLE_POLLABLE || op->state == EDDYI_OP_CANCELLING) {
+        again(u, op, polling | (res > 0 ? EDDYI_URING_POLL_MULTI : 0));
+    } else if (op->kind != EDDYI_OP_POLL &&
+               (op->handle->kind != EDDYI_HANDLE_POLLABLE || op->state == EDDYI_OP_CANCELLING)) {
         again(u, op, 0);
     } else {
+        /* For a poll too: the ring reports the events of a wake-up, which for a socket always have
+         * POLLPRI among them, and by now somebody may have taken what was there. */
         int64_t n = eddyi_epoll_try(op->handle, op->handle->fd, op);
         if (n == -EAGAIN) {
-            again(u, op, EDDYI_URING_POLLING);
+            again(u, op, polling);
         } else {
             eddyi_uring_complete(op, n);
         }
@@ -249,9 +325,10 @@ static void call_settled(struct eddyi_uring *u, struct eddyi_op *op, int res) {
  * the op any more. */
 static void settle(struct eddyi_uring *u, struct eddyi_op *op) {
     int res = (int)op->result;
-    if (EDDYI_UNLIKELY(res == -ECANCELED && u->lost && op->state != EDDYI_OP_CANCELLING)) {
-        eddyi_uring_complete(op, -EIO);
-    } else if ((op->driver_word & EDDYI_URING_POLLING) != 0) {
+    uint64_t polling = op->driver_word & (EDDYI_URING_POLLING | EDDYI_URING_POLL_MULTI);
+    if (EDDYI_UNLIKELY(res == -ECANCELED && u->lost)) {
+        again(u, op, polling); /* it was ended with all the others, and nobody had asked for that */
+    } else if (polling != 0) {
         poll_settled(u, op, res);
     } else {
         call_settled(u, op, res);
@@ -288,7 +365,8 @@ static void want_cancel(struct eddyi_uring *u, struct eddyi_op *op) {
 
 void eddyi_uring_cancel(eddy_loop *loop, struct eddyi_op *op) {
     struct eddyi_uring *u = loop->driver_state;
-    if ((op->driver_word & (EDDYI_URING_PARKED | EDDYI_URING_WAITING)) != 0) {
+    const uint64_t ours = EDDYI_URING_PARKED | EDDYI_URING_WAITING | EDDYI_URING_HELD;
+    if ((op->driver_word & ours) != 0) {
         eddyi_uring_complete(op, -ECANCELED);
     } else if ((op->driver_word & EDDYI_URING_IN_KERNEL) != 0) {
         want_cancel(u, op);
@@ -331,7 +409,7 @@ void eddyi_uring_op_event(struct eddyi_uring *u, struct eddyi_op *op, int res, u
     }
 }
 
-/* Those in `ops` fail: they get what they have, or -EIO. */
+/* Those in `ops` get what they have, or fail: what they have done is not known. */
 static void give_up_list(struct eddyi_list *ops) {
     struct eddyi_list list;
     struct eddyi_list *node;

@@ -72,6 +72,7 @@ void eddyi_uring_shot_close(struct eddyi_uring *u, struct eddyi_uring_shot *shot
     shot->want_arm = false;
     /* In a forked child the parent's requests are not ours to end. */
     if (shot->armed && u->loop->pid == getpid()) {
+        u->holding = true;
         eddyi_uring_shot_cancel(u, shot);
         (void)eddyi_uring_fill(u);
         eddyi_uring_turn(u, 0);
@@ -80,6 +81,7 @@ void eddyi_uring_shot_close(struct eddyi_uring *u, struct eddyi_uring_shot *shot
             (void)eddyi_uring_fill(u);
             eddyi_uring_turn(u, LOOK_AGAIN_NS);
         }
+        u->holding = false;
     }
     eddyi_list_remove(&shot->in_want);
     struct eddyi_uring_slot *slot = &u->slots[shot->slot];
