@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Heads. Pieces give what the whole gives; what is taken has just the lines that it seems to have, and
- * says the same when it is written out and read again.
+ * Heads. Pieces give what the whole gives; what is taken has just the lines that it seems to have,
+ * and says the same when it is written out and read again.
  */
 #include <eddy/net/http/framing.h>
 #include <eddy/net/http/target.h>

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes what Python's own library makes of HTTP, for test_http.c to compare with.
 
-Usage: http_cases.py KIND SEED. One case a line, its fields in hexadecimal, parted by spaces. Text is
-in latin-1, so that each byte is a character. The last line is "end".
+Usage: http_cases.py KIND SEED. One case a line, its fields in hexadecimal, parted by spaces. Text
+is in latin-1, so that each byte is a character. The last line is "end".
 """
 import email.utils
 import http
@@ -107,7 +107,7 @@ def split(rng):
 
 
 def path(rng):
-    """What is left of a path when each segment is taken or given back; "refused" beyond the root."""
+    """What is left of a path when segments are taken and given back; "refused" beyond the root."""
     pieces = ["/", "/", "//", ".", "..", "a", "b c", "%2e", "%2E%2e", "%61", "%25", "...", "\xe4"]
     for _ in range(ROUNDS * 2):
         text = "/" + "".join(rng.choice(pieces) for _ in range(rng.randrange(10)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * net/http beside Python's http, email, urllib and mimetypes: http_cases.py writes cases with Python's
- * answers, and each is asked here again.
+ * net/http beside Python's http, email, urllib and mimetypes: http_cases.py writes cases with
+ * Python's answers, and each is asked here again.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -105,6 +105,11 @@ TEST(malformed_codings_are_refused) {
         BAD("5\0\r\n", 1),
         BAD("5\nhello\r\n", 1), /* a bare LF: the end of the line for some */
         BAD("5\rhello\r\n", 2),
+        BAD("5\n\nhello\r\n", 1),
+        BAD("5\0\nhello\r\n", 1),
+        BAD("5;a\0\nhello\r\n", 3),
+        BAD("0\r\nX: y\0\n\r\n", 7),
+        BAD("0\r\nX: y\r\n\n\n", 9),
         BAD("5 \r\nhello\r\n", 2), /* white space without an extension */
         BAD("5\t\r\nhello\r\n", 2),
         BAD("5 5\r\nhello\r\n", 2),

@@ -266,6 +266,8 @@ TEST(malformed_first_lines_are_refused) {
         BAD("GET / HTTP/1.1\n" HOST "\r\n", 14),
         BAD("GET / HTTP/1.1\r" HOST "\r\n", 14),
         BAD("GET / HTTP/1.1\r\r\n" HOST "\r\n", 14),
+        BAD("GET / HTTP/1.1\x0b\n" HOST "\r\n", 14),
+        BAD("\n\nGET / HTTP/1.1\r\n" HOST "\r\n", 0),
         BAD("GET / HTTP/1.11\r\n" HOST "\r\n", 14),
         BAD("GET / HTTP/01.1\r\n" HOST "\r\n", 12),
         BAD("GET / http/1.1\r\n" HOST "\r\n", 6),
@@ -318,6 +320,10 @@ TEST(malformed_fields_are_refused) {
         BAD(LINE "A: b\x01\r\n\r\n", 29),
         BAD(LINE "A: b\x0b\r\n\r\n", 29), /* vertical tab, which others take for white space */
         BAD(LINE "A: b\x7f\r\n\r\n", 29),
+        BAD(LINE "A: b\x01\n\r\n", 29), /* where a CR would stand */
+        BAD(LINE "A: b\0\n\r\n", 29),
+        BAD(LINE "A: b\n\n\r\n", 29),
+        BAD(LINE "\n\n", 25),
         BAD(LINE ": b\r\n\r\n", 25),
         BAD(LINE "A\r\n\r\n", 26),
         BAD(LINE "A b: c\r\n\r\n", 26),
@@ -436,6 +442,8 @@ TEST(malformed_responses_are_refused) {
         BAD_ANSWER("HTTP/1.1 200 O\nK\r\n\r\n", 14),
         BAD_ANSWER("HTTP/1.1 200 O\rK\r\n\r\n", 14),
         BAD_ANSWER("HTTP/1.1 200 O\0K\r\n\r\n", 14),
+        BAD_ANSWER("HTTP/1.1 200 OK\0\n\r\n", 15),
+        BAD_ANSWER("HTTP/1.1 200\n\n\r\n", 12),
         BAD_ANSWER("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", 18),
         BAD_ANSWER("ICY 200 OK\r\n\r\n", 0),
         BAD_ANSWER("http/1.1 200 OK\r\n\r\n", 0),

@@ -236,7 +236,8 @@ TEST(content_ranges_that_are_none_are_refused) {
 static int64_t write_parts(void *arg) {
     eddy_buffer *out = arg;
     eddy_buffer_done(out);
-    int r = eddy_http_range_part(out, S("B"), S("text/plain"), &(eddy_http_range){0, 5}, 9);
+    int r = eddy_http_range_part(out, S("B"), S("text/plain;charset=utf-8"),
+                                 &(eddy_http_range){0, 5}, 9);
     CHECK(r == 0 || out->len == 0);
     size_t len = out->len;
     if (r == 0) {
@@ -262,7 +263,7 @@ static int64_t write_parts_and_forget(void *arg) {
 TEST(parts_are_written) {
     eddy_buffer out = {0};
     static const char wanted[] =
-        "\r\n--B\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-4/9"
+        "\r\n--B\r\nContent-Type: text/plain;charset=utf-8\r\nContent-Range: bytes 0-4/9"
         "\r\n\r\n\r\n--B\r\nContent-Range: bytes 8-8/9\r\n\r\n\r\n--B--\r\n";
     CHECK_OK(write_parts(&out));
     CHECK_BYTES(out.data, out.len, wanted, sizeof wanted - 1);
