@@ -91,9 +91,20 @@ static int64_t try_accept(int fd) {
     return r < 0 ? r : AGAIN_ON_EINTR(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
 }
 
+/* A world has its own network: who asks for a socket here gets a simulated one, and a real one that
+ * came from elsewhere is connected to nothing. */
+static int refuse_connect(int fd) {
+    int type;
+    socklen_t len = sizeof type;
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ? -errno : -EOPNOTSUPP;
+}
+
 int64_t eddyi_sim_real_try(struct eddyi_op *op) {
     int fd = op->handle->fd;
     bool is_file = op->handle->kind == EDDYI_HANDLE_FILE;
+    if (fd < 0) {
+        return -EBADF; /* of which poll takes no notice */
+    }
     switch ((enum eddyi_op_kind)op->kind) {
     case EDDYI_OP_READ:
         /* Files are read as jobs, at a moment of the world's. */
@@ -112,8 +123,7 @@ int64_t eddyi_sim_real_try(struct eddyi_op *op) {
     case EDDYI_OP_CONNECT:
         break;
     }
-    /* A world has its own network: who asks for a socket here gets a simulated one. */
-    return -EOPNOTSUPP;
+    return refuse_connect(fd);
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */

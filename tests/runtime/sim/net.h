@@ -27,6 +27,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <eddy/runtime/base/memory.h>
 #include <eddy/runtime/sim/sim.h>
 #include <eddy/runtime/sim/sim_impl.h>
 
