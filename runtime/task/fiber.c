@@ -52,9 +52,6 @@ void eddyi_fiber_init(struct eddyi_fiber *fiber, char *stack_low, size_t stack_s
     (void)VALGRIND_MAKE_MEM_UNDEFINED(stack_low, stack_size);
     fiber->valgrind_id = VALGRIND_STACK_REGISTER(stack_low, stack_low + stack_size - 1);
 #endif
-#ifdef EDDYI_TSAN
-    fiber->tsan = __tsan_create_fiber(0);
-#endif
 #ifdef EDDYI_ASAN
     struct beginning *beginning = (struct beginning *)((uintptr_t)top & ~(uintptr_t)15) - 1;
     *beginning = (struct beginning){entry, arg};
@@ -64,6 +61,17 @@ void eddyi_fiber_init(struct eddyi_fiber *fiber, char *stack_low, size_t stack_s
 #endif
 }
 
+#ifdef EDDYI_TSAN
+/* ThreadSanitizer dies at some 8,000 threads and fibers, so only those that have begun are known to
+ * it. */
+static void *known_as(struct eddyi_fiber *fiber) {
+    if (fiber->tsan == NULL) {
+        fiber->tsan = __tsan_create_fiber(0);
+    }
+    return fiber->tsan;
+}
+#endif
+
 /* Under both sanitizers functions are entered and left on the same fiber, as their books demand:
  * what stands between the announcement and the jump must call nothing. */
 void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to) {
@@ -72,7 +80,7 @@ void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *
 #endif
 #ifdef EDDYI_TSAN
     /* 0: what `from` did is seen by `to`, as is true on one thread. */
-    __tsan_switch_to_fiber(to->tsan, 0);
+    __tsan_switch_to_fiber(known_as(to), 0);
 #endif
     eddyi_fiber_jump(from, to);
 #ifdef EDDYI_ASAN
@@ -86,7 +94,7 @@ void eddyi_fiber_switch_last(struct eddyi_fiber *from, struct eddyi_fiber *to) {
     __sanitizer_start_switch_fiber(NULL, to->stack_low, to->stack_size);
 #endif
 #ifdef EDDYI_TSAN
-    __tsan_switch_to_fiber(to->tsan, 0);
+    __tsan_switch_to_fiber(known_as(to), 0);
 #endif
     eddyi_fiber_jump(from, to);
     __builtin_trap();
@@ -97,8 +105,9 @@ void eddyi_fiber_done(struct eddyi_fiber *fiber) {
         return;
     }
 #ifdef EDDYI_TSAN
-    __tsan_destroy_fiber(fiber->tsan);
-    fiber->tsan = NULL;
+    if (fiber->tsan != NULL) {
+        __tsan_destroy_fiber(fiber->tsan);
+    }
 #endif
 #ifdef EDDYI_VALGRIND
     VALGRIND_STACK_DEREGISTER(fiber->valgrind_id);
