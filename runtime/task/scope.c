@@ -177,6 +177,32 @@ void eddyi_scope_child_ended(struct eddyi_scope *scope, int64_t result, int canc
     }
 }
 
+/* Waits until all futures of the scope have ended, whatever their order. They stay the scope's until
+ * the last has: a task among them may use, and release, another one. */
+static void end_futures(struct eddyi_scope *scope) {
+    struct eddyi_list ended = EDDYI_LIST_INIT(ended);
+    struct eddyi_list *node;
+    /* All are asked before the first is waited for. */
+    EDDYI_LIST_EACH(each, &scope->futures) {
+        eddyi_cell_cancel(EDDYI_LIST_ENTRY(each, eddy_future, owned), -ECANCELED);
+    }
+    while (!eddyi_list_empty(&scope->futures)) {
+        eddy_future *cell = EDDYI_LIST_ENTRY(scope->futures.next, eddy_future, owned);
+        eddyi_cell_ref(cell);
+        eddyi_task_await_uncancelled(scope->owner, cell);
+        if (cell->owner != NULL) {
+            eddyi_list_remove(&cell->owned);
+            eddyi_list_push_back(&ended, &cell->owned);
+        }
+        eddyi_cell_unref(cell);
+    }
+    while ((node = eddyi_list_pop_front(&ended)) != NULL) {
+        eddy_future *cell = EDDYI_LIST_ENTRY(node, eddy_future, owned);
+        cell->owner = NULL;
+        eddyi_cell_drop(cell);
+    }
+}
+
 void eddyi_scope_join(struct eddyi_scope *scope) {
     eddy_task *task = scope->owner;
     scope->joiner = task;
@@ -185,17 +211,7 @@ void eddyi_scope_join(struct eddyi_scope *scope) {
         eddyi_task_park(task, &wait);
     }
     scope->joiner = NULL;
-    /* All are asked before the first is waited for. */
-    EDDYI_LIST_EACH(node, &scope->futures) {
-        eddyi_cell_cancel(EDDYI_LIST_ENTRY(node, eddy_future, owned), -ECANCELED);
-    }
-    struct eddyi_list *node;
-    while ((node = eddyi_list_pop_front(&scope->futures)) != NULL) {
-        eddy_future *cell = EDDYI_LIST_ENTRY(node, eddy_future, owned);
-        cell->owner = NULL;
-        eddyi_task_await_uncancelled(task, cell);
-        eddyi_cell_drop(cell);
-    }
+    end_futures(scope);
 }
 
 void eddyi_scope_own(eddy_future *cell) {

@@ -255,6 +255,26 @@ LOOP_TEST(cancel_from_a_thread_reaches_the_task) {
     CHECK_EQ(cancels, 1);
 }
 
+static int64_t await_with_no_memory(void *arg) {
+    eddy_memory_fail_at(1, true);
+    int64_t r = eddy_await(arg);
+    CHECK_EQ(eddy_memory_fail_at(0, false), 0); /* not one was asked for */
+    return r;
+}
+
+LOOP_TEST(await_allocates_nothing) {
+    eddy_future *f = eddy_sleep_start(EDDY_MS);
+    CHECK_EQ(await_with_no_memory(f), 0);
+}
+
+TEST(await_on_a_thread_allocates_nothing) {
+    struct pair pair = pair_new();
+    pthread_t thread = thread_start(resolve_with_seven, pair.promise);
+    CHECK_EQ(await_with_no_memory(pair.future), 7);
+    thread_join(thread);
+    pair_free(&pair);
+}
+
 /* ---- payloads -------------------------------------------------------------------------------- */
 
 static int disposals;
@@ -480,6 +500,27 @@ LOOP_TEST(a_task_that_releases_itself_is_cancelled) {
     eddy_future *self = NULL;
     self = eddy_task_start(release_itself, &self, 0);
     CHECK_ERR(eddy_await(self), -ECANCELED); /* the scope still has it */
+}
+
+static int64_t release_a_sibling(void *arg) {
+    eddy_future *sibling = arg;
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ECANCELED);
+    eddy_scope s;
+    CHECK_OK(eddy_scope_enter(&s, &(eddy_scope_opts){.shield = true}));
+    CHECK_ERR(eddy_await(sibling), -ECANCELED);
+    CHECK_OK(eddy_sleep(EDDY_MS)); /* long after the scope's own wait for it */
+    CHECK_ERR(eddy_future_result(sibling), -ECANCELED);
+    eddy_future_release(sibling);
+    return eddy_scope_leave(&s, 0);
+}
+
+LOOP_TEST(a_scopes_futures_stay_until_the_last_of_them_has_ended) {
+    eddy_scope s;
+    CHECK_OK(eddy_scope_enter(&s, NULL));
+    eddy_future *first = eddy_task_start(sleep_for_ever, NULL, 0);
+    eddy_task_start(release_a_sibling, first, 0);
+    CHECK_OK(eddy_yield());
+    CHECK_EQ(eddy_scope_leave(&s, 0), 0);
 }
 
 /* ---- two loops ------------------------------------------------------------------------------- */
