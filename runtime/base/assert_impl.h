@@ -24,8 +24,9 @@
 #define EDDY_ASSERT_SLOW(condition) EDDY_ASSERT(condition)
 #endif
 
-/* The struct that holds `member` at address `pointer`. */
-#define EDDYI_CONTAINER(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+/* The struct that holds `member` at address `pointer`, which may point to something constant. */
+#define EDDYI_CONTAINER(pointer, type, member) \
+    ((type *)((uintptr_t)(pointer)-offsetof(type, member)))
 
 /* Writes file, line, condition, sentence and the running task's name to standard error; aborts. */
 _Noreturn void eddyi_panic(const char *file, int line, const char *condition, const char *sentence);
