@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a group ends. A task on one loop may wait for one on another, and what ends there sends word
+ * here, so no loop may be gone before all are through:
+ *
+ *     first: `end` to all --> each member: cancels its tasks, runs until none is left
+ *                               |  the last one to get there
+ *     first: runs meanwhile <---+--> `leave` to all: each frees its loop, its thread is joined
+ */
 #include <eddy/runtime/loop/group.h>
 
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <eddy/runtime/base/error.h>
 #include <eddy/runtime/base/memory_impl.h>
@@ -12,17 +22,22 @@ struct member {
     eddy_loop *loop;          /* set before `started` is told */
     pthread_t thread;
     bool ending;              /* the group is being freed; the loop's thread only */
+    bool leaving;             /* every loop of the group is through; the loop's thread only */
     int started;              /* under the group's lock: 0, 1 runs, or an error */
-    struct eddyi_ready end;   /* the message that lets its loop end */
+    struct eddyi_ready end;   /* the message that sets `ending` */
+    struct eddyi_ready leave; /* the message that sets `leaving` */
 };
 
 struct eddy_loop_group {
     eddy_loop *first;
     unsigned count;           /* members, the first included */
+    _Atomic unsigned busy;    /* members other than the first that are not through */
     pthread_mutex_t lock;     /* guards `started` of all */
     pthread_cond_t told;
     struct member members[];  /* [0] is the first and has no thread */
 };
+
+/* ---- a member's thread ----------------------------------------------------------------------- */
 
 static void tell(struct member *member, int started) {
     pthread_mutex_lock(&member->group->lock);
@@ -33,9 +48,37 @@ static void tell(struct member *member, int started) {
 
 static void end_here(struct eddyi_ready *ready) {
     struct member *member = EDDYI_CONTAINER(ready, struct member, end);
+    eddy_loop *loop = member->loop;
     member->ending = true;
-    member->loop->live--; /* what kept a loop without tasks running */
-    member->loop->stopping = true;
+    loop->ending = true;
+    if (loop->tasks_drain != NULL) {
+        loop->tasks_drain(loop);
+    }
+    loop->live--; /* what kept a loop without tasks running */
+}
+
+static void leave_here(struct eddyi_ready *ready) {
+    EDDYI_CONTAINER(ready, struct member, leave)->leaving = true;
+}
+
+/* Its tasks have ended: the last member to say so tells all, the first loop too. */
+static void report_through(eddy_loop_group *group) {
+    if (atomic_fetch_sub(&group->busy, 1) != 1) {
+        return;
+    }
+    for (unsigned i = 0; i < group->count; i++) {
+        eddyi_loop_ready_from_any(group->members[i].loop, &group->members[i].leave);
+    }
+}
+
+/* Runs the loop until *done, whatever a task may say that stops it. */
+static void serve_until(eddy_loop *loop, const bool *done) {
+    loop->live++;
+    while (!*done) {
+        int r = eddyi_loop_run_until(loop, done);
+        EDDY_ASSERT(r >= 0);
+    }
+    loop->live--;
 }
 
 /* A member's thread: the loop is made here, so that its ring is bound here. */
@@ -53,12 +96,19 @@ static void *run_member(void *arg) {
     loop->live++;
     member->loop = loop;
     tell(member, 1);
-    while (!member->ending && eddy_loop_run(loop) >= 0) {
-        /* A task may have stopped the loop: a member runs on until its group ends. */
-    }
+    do {
+        /* A task may stop the loop: a member runs on until its group ends, and nothing is left. */
+        r = eddy_loop_run(loop);
+        EDDY_ASSERT(r >= 0);
+    } while (r != 0 || !member->ending);
+    report_through(group);
+    /* Others may still ask something of this loop, or send it what ended there. */
+    serve_until(loop, &member->leaving);
     eddy_loop_free(loop);
     return NULL;
 }
+
+/* ---- start ----------------------------------------------------------------------------------- */
 
 static int wait_until_told(eddy_loop_group *group, struct member *member) {
     pthread_mutex_lock(&group->lock);
@@ -70,11 +120,20 @@ static int wait_until_told(eddy_loop_group *group, struct member *member) {
     return started < 0 ? started : 0;
 }
 
+static void init_member(eddy_loop_group *group, unsigned index) {
+    struct member *member = &group->members[index];
+    member->group = group;
+    member->end.run = end_here;
+    member->leave.run = leave_here;
+}
+
 static int start_member(eddy_loop_group *group, unsigned index) {
     struct member *member = &group->members[index];
     const struct eddyi_host *host = group->first->host;
-    member->group = group;
-    member->end.run = end_here;
+    init_member(group, index);
+    if (eddyi_memory_refused()) {
+        return -ENOMEM; /* its stack */
+    }
     int r = host->thread_start(host->ctx, "eddy-loop", run_member, member, &member->thread);
     if (r < 0) {
         return r;
@@ -89,6 +148,9 @@ static int start_member(eddy_loop_group *group, unsigned index) {
 int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_group **ret_group) {
     if (first == NULL || ret_group == NULL) {
         return -EINVAL;
+    }
+    if (eddyi_loop_here != NULL) {
+        return -EDEADLK;
     }
     int r = eddyi_loop_check(first);
     if (r < 0 || first->group != NULL) {
@@ -106,6 +168,7 @@ int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_group **ret_
     }
     group->first = first;
     group->members[0].loop = first;
+    init_member(group, 0);
     pthread_mutex_init(&group->lock, NULL);
     pthread_cond_init(&group->told, NULL);
     first->group = group;
@@ -120,23 +183,45 @@ int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_group **ret_
     return 0;
 }
 
+/* ---- end ------------------------------------------------------------------------------------- */
+
+static void end_members(eddy_loop_group *group) {
+    const struct eddyi_host *host = group->first->host;
+    EDDY_ASSERT_SAY(eddyi_loop_here == NULL, "a group is freed from outside of every loop");
+    EDDY_ASSERT_SAY(eddyi_loop_check(group->first) == 0,
+                    "a group is freed on the thread of its first loop");
+    atomic_store(&group->busy, group->count - 1);
+    for (unsigned i = 1; i < group->count; i++) {
+        eddyi_loop_ready_from_any(group->members[i].loop, &group->members[i].end);
+    }
+    serve_until(group->first, &group->members[0].leaving);
+    for (unsigned i = 1; i < group->count; i++) {
+        host->thread_join(host->ctx, group->members[i].thread);
+    }
+}
+
 eddy_loop_group *eddy_loop_group_free(eddy_loop_group *group) {
     if (group == NULL) {
         return NULL;
     }
-    const struct eddyi_host *host = group->first->host;
-    for (unsigned i = 1; i < group->count; i++) {
-        eddyi_loop_ready_from_any(group->members[i].loop, &group->members[i].end);
-    }
-    for (unsigned i = 1; i < group->count; i++) {
-        host->thread_join(host->ctx, group->members[i].thread);
+    if (group->first->pid != getpid()) {
+        /* In a forked child the threads are not there, and the locks may be held by them. */
+        for (unsigned i = 1; i < group->count; i++) {
+            eddy_loop_free(group->members[i].loop);
+        }
+    } else {
+        if (group->count > 1) {
+            end_members(group);
+        }
+        pthread_cond_destroy(&group->told);
+        pthread_mutex_destroy(&group->lock);
     }
     group->first->group = NULL;
-    pthread_cond_destroy(&group->told);
-    pthread_mutex_destroy(&group->lock);
     eddyi_free(group);
     return NULL;
 }
+
+/* ---- questions ------------------------------------------------------------------------------- */
 
 unsigned eddy_loop_group_count(const eddy_loop_group *group) {
     return group->count;

@@ -27,8 +27,8 @@ typedef struct eddy_loop_group eddy_loop_group;
  *          cpu.max). On the sim driver a group has one loop, whatever was asked.
  * Owns:    borrows `first`, which must outlive the group; *ret_group is freed with
  *          eddy_loop_group_free.
- * Errors:  -ENOMEM; -EAGAIN no more threads; -EBUSY first is in a group; as eddy_loop_new. A failure
- *          leaves nothing behind.
+ * Errors:  -ENOMEM; -EAGAIN no more threads; -EBUSY first is in a group; -EDEADLK called inside of a
+ *          loop; as eddy_loop_new and eddy_loop_run. A failure leaves nothing behind.
  * Threads: loop thread of `first`, outside of its tasks.
  * Cancel:  does not suspend; blocks until every loop has started.
  */
@@ -37,10 +37,12 @@ EDDY_API int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_gro
 /**
  * End the other loops: cancel the tasks that are left on them, join their threads.
  *
- * Shape:   NULL is fine.
+ * Shape:   NULL is fine. No loop is gone before the tasks of all others have ended, and the first one
+ *          runs meanwhile, because tasks elsewhere may wait for what ends on it.
  * Owns:    frees the group, and every loop in it but the first.
  * Errors:  none; returns NULL.
- * Threads: loop thread of the first loop, outside of its tasks.
+ * Threads: loop thread of the first loop, outside of its tasks. In a forked child: any, only memory
+ *          and descriptors are given back.
  * Cancel:  does not suspend; blocks until the threads have ended.
  */
 EDDY_API eddy_loop_group *eddy_loop_group_free(eddy_loop_group *group);
