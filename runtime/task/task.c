@@ -21,9 +21,23 @@ static void drain(eddy_loop *loop) {
     eddyi_scope_raise(&loop->tasks->root, -ECANCELED);
 }
 
+static void reclaim(eddy_task *task) {
+    eddy_loop *loop = task->loop;
+    eddyi_list_remove(&task->in_loop);
+    eddyi_local_done(task);
+    eddyi_free(task->detail);
+    eddyi_fiber_done(&task->fiber);
+    eddyi_stack_put(&loop->tasks->stacks, task->stack);
+    loop->live--;
+}
+
 static void done(eddy_loop *loop) {
     struct eddyi_task_room *room = loop->tasks;
     struct eddyi_list *node;
+    /* In a forked child only: these never run again, and their stacks are given back all the same. */
+    EDDYI_LIST_EACH(task, &room->all) {
+        reclaim(EDDYI_LIST_ENTRY(task, eddy_task, in_loop));
+    }
     while ((node = eddyi_list_pop_front(&room->root.futures)) != NULL) {
         eddy_future *cell = EDDYI_LIST_ENTRY(node, eddy_future, owned);
         cell->owner = NULL;
@@ -70,16 +84,6 @@ int eddyi_task_room(eddy_loop *loop) {
 }
 
 /* ---- a task's life --------------------------------------------------------------------------- */
-
-static void reclaim(eddy_task *task) {
-    eddy_loop *loop = task->loop;
-    eddyi_list_remove(&task->in_loop);
-    eddyi_local_done(task);
-    eddyi_free(task->detail);
-    eddyi_fiber_done(&task->fiber);
-    eddyi_stack_put(&loop->tasks->stacks, task->stack);
-    loop->live--;
-}
 
 /* From the loop's own fiber into the task's, until it waits or ends. */
 static void resume(struct eddyi_ready *ready) {
