@@ -64,7 +64,7 @@ bool eddyi_cell_is_cancelled(const eddy_future *cell) {
 }
 
 static void tell_unobserved(const eddy_future *cell, eddy_loop *loop) {
-    loop->opts.on_unobserved(cell->result, cell->site, NULL, loop->opts.ctx);
+    loop->opts.on_unobserved(cell->result, cell->site, cell->name, loop->opts.ctx);
 }
 
 static void tell_at_home(struct eddyi_ready *ready) {

@@ -53,6 +53,7 @@ struct eddy_future {
     const struct eddyi_cell_class *class;
     eddy_loop *home;                    /* where cancel runs; NULL: on the calling thread */
     const char *site;                   /* "file:line" of its start, or NULL */
+    const char *name;                   /* the failed task's, as old as the cell; NULL for none */
     struct eddyi_ready cancel_message;  /* cancel asked from another thread */
     struct eddyi_ready release_message; /* released on another thread */
     struct eddyi_list owned;            /* in the list of the scope that owns the handle */

@@ -211,6 +211,7 @@ struct task_cell {
     size_t copy;
     int64_t deadline_ns;
     struct eddyi_ready start;
+    char name[32]; /* a failed task's, for on_unobserved */
     _Alignas(max_align_t) char bytes[];
 };
 
@@ -232,7 +233,12 @@ static void free_task_cell(eddy_future *cell) {
 static const struct eddyi_cell_class task_class = {"task", cancel_task, free_task_cell};
 
 void eddyi_task_cell_ended(eddy_task *task) {
-    task_cell_of(task->cell)->task = NULL;
+    struct task_cell *started = task_cell_of(task->cell);
+    started->task = NULL;
+    if (task->result < 0 && task->name[0] != '\0') {
+        memcpy(started->name, task->name, sizeof started->name);
+        started->base.name = started->name;
+    }
     eddyi_cell_complete(task->cell, task->result, NULL, 0, NULL);
     eddyi_cell_unref(task->cell);
 }

@@ -855,16 +855,23 @@ struct complaints {
     int count;
     int64_t error;
     char site[256];
+    char name[32];
     pthread_t thread;
 };
 
 static void complain(int64_t error, const char *site, const char *name, void *ctx) {
     struct complaints *complaints = ctx;
-    (void)name;
     complaints->count++;
     complaints->error = error;
     complaints->thread = pthread_self();
     snprintf(complaints->site, sizeof complaints->site, "%s", site == NULL ? "" : site);
+    snprintf(complaints->name, sizeof complaints->name, "%s", name == NULL ? "" : name);
+}
+
+static int64_t fail_with_a_name(void *arg) {
+    (void)arg;
+    eddy_task_name_set("careless");
+    return -EPERM;
 }
 
 static eddy_loop *complaining_loop(struct complaints *complaints) {
@@ -884,6 +891,15 @@ static int64_t ignore_failures(void *arg) {
     CHECK_EQ(complaints->count, 1); /* the scope let go of it */
     CHECK_ERR(complaints->error, -EIO);
     CHECK(strstr(complaints->site, "helpers.h:") != NULL);
+    CHECK_STR(complaints->name, "");
+
+    CHECK_OK(eddy_scope_enter(&s, NULL));
+    eddy_task_start(fail_with_a_name, NULL, 0);
+    CHECK_OK(eddy_yield());
+    CHECK_EQ(eddy_scope_leave(&s, 0), 0);
+    CHECK_EQ(complaints->count, 2);
+    CHECK_STR(complaints->name, "careless");
+    complaints->count = 1;
 
     eddy_future *f = start_value(-EPIPE);
     while (!eddy_future_done(f)) {
