@@ -35,9 +35,8 @@ static bool read_fields(char *line, struct fields *fields) {
             return false;
         }
         for (size_t i = 0; i < len; i++) {
-            unsigned byte = 0;
-            CHECK_EQ(sscanf(word + 1 + 2 * i, "%2x", &byte), 1);
-            word[i] = (char)byte;
+            const char digits[3] = {word[1 + 2 * i], word[2 + 2 * i], '\0'};
+            word[i] = (char)strtoul(digits, NULL, 16);
         }
         word[len] = '\0';
         CHECK(fields->count < FIELDS_MAX);
