@@ -22,7 +22,7 @@ run:
 	@tools/install-packages.sh run
 	@tools/build.sh release
 	@echo "Serving $(ROOT) at http://$(HOST):$(PORT) (Ctrl-C ends it)"
-	@exec build/release/examples/httpd --host $(HOST) --port $(PORT) $(ROOT)
+	@exec build/release/examples/httpd --host $(HOST) --port $(PORT) --root $(ROOT)
 
 test:
 	@tools/install-packages.sh test

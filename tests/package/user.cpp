@@ -18,9 +18,9 @@ int main() {
     int64_t result = eddy_loop_call(
         loop.get(),
         [](void *arg) -> int64_t {
-            int64_t before = eddy_loop_now();
+            int64_t before = eddy_loop_now(eddy_loop_current());
             int64_t r = eddy_sleep(3 * EDDY_S);
-            *static_cast<int64_t *>(arg) = eddy_loop_now() - before;
+            *static_cast<int64_t *>(arg) = eddy_loop_now(eddy_loop_current()) - before;
             return r;
         },
         &slept);

@@ -13,13 +13,11 @@ static const struct rule {
     const char *instead;
 } rules[] = {
     {"malloc calloc realloc reallocarray aligned_alloc posix_memalign strdup strndup asprintf "
-     "vasprintf "
-     "getline getdelim free",
+     "vasprintf getline getdelim free",
      LIBRARY, "runtime/base/memory.c",
      "use eddyi_alloc, eddyi_resize, eddyi_strndup and eddyi_free (runtime/base/memory_impl.h)"},
     {"printf fprintf vprintf vfprintf dprintf vdprintf puts fputs putchar fputc perror fopen "
-     "fwrite "
-     "fflush",
+     "fwrite fflush",
      LIBRARY, "runtime/app/", "a library does not print; return an error or call the hook"},
     {"exit _exit quick_exit atexit abort", LIBRARY, "runtime/base/assert.c runtime/app/ proc/",
      "a library does not end the process; return an error, or EDDY_ASSERT for a broken invariant"},
@@ -43,9 +41,9 @@ static const struct rule {
      "getpeername shutdown open openat close stat fstat lstat fstatat pread pwrite clock_gettime "
      "gettimeofday time getrandom pthread_create pthread_join sysconf sched_getaffinity",
      LIBRARY,
-     "runtime/base/host. runtime/base/cpu. runtime/driver/ runtime/sim/ runtime/task/stack.",
-     "ask the loop's host (runtime/base/host_impl.h) or its driver, which a simulation can "
-     "replace"},
+     "runtime/base/host. runtime/base/cpu. runtime/driver/ runtime/sim/ runtime/app/ "
+     "runtime/task/stack.",
+     "ask the loop's host (runtime/base/host_impl.h) or its driver; a simulation replaces both"},
 };
 
 static bool in_scope(const struct rule *rule, const struct file *file) {
