@@ -15,6 +15,7 @@
 
 #include <eddy/runtime/base/memory_impl.h>
 #include <eddy/runtime/loop/op_impl.h>
+#include <eddy/runtime/task/task_impl.h>
 
 #include "test.h"
 
@@ -243,6 +244,20 @@ TEST(pool_threads_take_no_signals) {
     open_gate(&gate, 1);
     CHECK_EQ(eddy_loop_run(loop), 0);
     eddy_loop_free(loop);
+}
+
+static int64_t square(void *arg) {
+    int64_t *number = arg;
+    *number *= *number;
+    return *number;
+}
+
+LOOP_TEST(task_waits_for_a_job_while_others_run) {
+    for (int64_t i = 1; i < 50; i++) {
+        int64_t number = i;
+        CHECK_EQ(eddyi_task_offload(eddyi_task_here, square, &number, "square"), i * i);
+        CHECK_EQ(number, i * i);
+    }
 }
 
 /* ---- cancel ---------------------------------------------------------------------------------- */
