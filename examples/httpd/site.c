@@ -222,7 +222,7 @@ static int64_t answer_folder(eddy_http_exchange *x, eddy_dir *root, char *path, 
     if (len + sizeof "index.html" > PATH_BYTES) {
         return say(x, 414);
     }
-    strcpy(path + len, "index.html");
+    memcpy(path + len, "index.html", sizeof "index.html");
     int64_t r = find_file(root, path + 1, &found);
     path[len] = '\0';
     if (r == 0) {
