@@ -102,7 +102,7 @@ void check_globals(const struct tree *tree, char *const *args, int arg_count) {
         fprintf(stderr, "usage: tidy ROOT globals libeddy.a\n");
         exit(2);
     }
-    char *symbols = output_of("nm -f sysv --defined-only", args[0]);
+    char *symbols = output_of("nm -f sysv --defined-only --quiet", args[0]);
     char object[128] = "";
     for (char *line = symbols; *line != '\0';) {
         size_t len = strcspn(line, "\n");
