@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/task/interval.h>
+
+#include <eddy/runtime/task/task_impl.h>
+
+/* How long a sleep by the wall clock trusts that nobody sets it. */
+#define WALL_CHECK_NS EDDY_S
+
+static int64_t add(int64_t a, int64_t b) {
+    int64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? EDDY_NEVER : sum;
+}
+
+int eddy_interval_init(eddy_interval *interval, int64_t period_ns, eddy_interval_missed missed) {
+    eddy_loop *loop = eddyi_loop_here;
+    if (interval == NULL || period_ns < 1 || (unsigned)missed > EDDY_INTERVAL_DELAY) {
+        return -EINVAL;
+    }
+    if (loop == NULL) {
+        return EDDY_ENOTASK;
+    }
+    *interval = (eddy_interval){
+        .period_ns = period_ns,
+        .next_ns = add(eddyi_loop_clock(loop), period_ns),
+        .missed = missed,
+    };
+    return 0;
+}
+
+int64_t eddy_interval_wait(eddy_interval *interval) {
+    int r = eddy_sleep_until(interval->next_ns);
+    if (r < 0) {
+        return r;
+    }
+    int64_t now_ns = eddyi_loop_clock(eddyi_loop_here);
+    int64_t late = (now_ns - interval->next_ns) / interval->period_ns; /* whole periods */
+    switch (interval->missed) {
+    case EDDY_INTERVAL_SKIP:
+        interval->next_ns = add(interval->next_ns, (late + 1) * interval->period_ns);
+        return late + 1;
+    case EDDY_INTERVAL_DELAY:
+        interval->next_ns = add(late > 0 ? now_ns : interval->next_ns, interval->period_ns);
+        return 1;
+    default:
+        interval->next_ns = add(interval->next_ns, interval->period_ns);
+        return 1;
+    }
+}
+
+int eddy_sleep_until_wall(int64_t unix_ns) {
+    eddy_task *task = eddyi_task_here;
+    if (task == NULL) {
+        return EDDY_ENOTASK;
+    }
+    const struct eddyi_host *host = task->loop->host;
+    int64_t now_ns;
+    int r = 0;
+    bool slept = false;
+    while (r == 0 && (now_ns = host->wall_ns(host->ctx)) < unix_ns) {
+        int64_t left_ns = unix_ns - now_ns;
+        r = eddy_sleep(left_ns < WALL_CHECK_NS ? left_ns : WALL_CHECK_NS);
+        slept = true;
+    }
+    return slept ? r : eddyi_task_yield(task);
+}
