@@ -80,7 +80,11 @@ static void free_started(eddy_future *cell) {
     eddyi_free(EDDYI_CONTAINER(cell, struct started, base));
 }
 
-static const struct eddyi_cell_class started_class = {"operation", cancel_started, free_started};
+static const struct eddyi_cell_class started_class = {
+    .kind = "operation",
+    .cancel = cancel_started,
+    .free = free_started,
+};
 
 static eddy_future *failed(int64_t error) {
     eddy_future *future = eddyi_cell_failed(eddyi_loop_here, error);
