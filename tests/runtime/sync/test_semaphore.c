@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/sync/semaphore.h>
+#include <eddy/runtime/task/scope.h>
+
+#include "two_loops.h"
+
+static eddy_semaphore permits = EDDY_SEMAPHORE_INIT(2);
+static int inside;
+static int most;
+
+static int64_t pass(void *arg) {
+    (void)arg;
+    int r = eddy_semaphore_wait(&permits);
+    if (r < 0) {
+        return r;
+    }
+    inside++;
+    most = inside > most ? inside : most;
+    r = eddy_sleep(EDDY_MS);
+    inside--;
+    CHECK_OK(eddy_semaphore_post(&permits));
+    return r;
+}
+
+LOOP_TEST(as_many_pass_as_there_are_permits) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    for (int i = 0; i < 10; i++) {
+        CHECK_OK(eddy_spawn(pass, NULL, 0));
+    }
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(most, 2);
+    CHECK_EQ(eddy_semaphore_count(&permits), 2);
+}
+
+LOOP_TEST(a_cancelled_wait_takes_no_permit) {
+    eddy_scope scope;
+    CHECK_OK(eddy_semaphore_wait(&permits));
+    CHECK_OK(eddy_semaphore_try_wait(&permits));
+    CHECK_ERR(eddy_semaphore_try_wait(&permits), -EAGAIN);
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = EDDY_MS}));
+    CHECK_ERR(eddy_semaphore_wait(&permits), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&scope, -ETIME), -ETIME);
+    CHECK_OK(eddy_semaphore_post(&permits));
+    CHECK_OK(eddy_semaphore_post(&permits));
+    CHECK_EQ(eddy_semaphore_count(&permits), 2);
+}
+
+TEST(a_semaphore_does_not_overflow) {
+    eddy_semaphore full = EDDY_SEMAPHORE_INIT(UINT64_MAX);
+    CHECK_ERR(eddy_semaphore_post(&full), -EOVERFLOW);
+    CHECK_ERR(eddy_semaphore_wait(&full), EDDY_ENOTASK);
+    CHECK_OK(eddy_semaphore_try_wait(&full));
+    CHECK_OK(eddy_semaphore_post(&full));
+}
+
+static eddy_semaphore ping = EDDY_SEMAPHORE_INIT(0);
+
+static void *posts(void *arg) {
+    (void)arg;
+    for (int i = 0; i < 20000; i++) {
+        CHECK_OK(eddy_semaphore_post(&ping));
+    }
+    return NULL;
+}
+
+static int64_t takes(void *arg) {
+    (void)arg;
+    for (int i = 0; i < 10000; i++) {
+        int r = eddy_semaphore_wait(&ping);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+TEST(a_plain_thread_posts_to_tasks_of_two_loops) {
+    struct other_loop one;
+    struct other_loop two;
+    pthread_t thread;
+    other_loop_start(&one, takes, NULL);
+    other_loop_start(&two, takes, NULL);
+    CHECK_EQ(pthread_create(&thread, NULL, posts, NULL), 0);
+    CHECK_OK(other_loop_join(&one));
+    CHECK_OK(other_loop_join(&two));
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(eddy_semaphore_count(&ping), 0);
+}
