@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * eddy inside libuv's loop: an application that has callbacks already, and writes what is new as tasks.
+ * eddy inside libuv's loop: an application that has callbacks already, and writes what is new as
+ * tasks.
  *
  * Shows:  eddy_loop_fd in a uv_poll_t; libuv's timer and eddy's tasks take turns on one thread.
  * Needs:  Linux 5.15 or later, libuv.

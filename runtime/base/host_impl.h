@@ -71,7 +71,8 @@ struct eddyi_host {
     int64_t (*pread)(void *ctx, int fd, void *dst, size_t len, int64_t offset);
     /* As pread, of what is in memory already: -EAGAIN when the disk would have to be asked. */
     int64_t (*pread_cached)(void *ctx, int fd, void *dst, size_t len, int64_t offset);
-    /* Fills `dst` with entries of a folder, as getdents64(2); gives the bytes used, 0 at its end. */
+    /* Fills `dst` with entries of a folder, as getdents64(2); gives the bytes used, 0 at its
+     * end. */
     int64_t (*getdents)(void *ctx, int fd, void *dst, size_t len);
     /* Moves where the next getdents begins: lseek(2). */
     int64_t (*seek)(void *ctx, int fd, int64_t offset, int whence);

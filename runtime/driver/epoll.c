@@ -11,7 +11,8 @@
  *              |
  *              +--> ended: it has its result already, an error of the registration for one
  *
- * `due`, `later` and `ended` link op->in_driver. An operation is completed from wait or cancel only.
+ * `due`, `later` and `ended` link op->in_driver. An operation is completed from wait or cancel
+ * only.
  */
 #include <eddy/runtime/driver/epoll_impl.h>
 
@@ -39,8 +40,8 @@
 /* In op->tries: the operation is in `ended`. */
 #define TRIES_ENDED UINT16_MAX
 
-/* All that a descriptor can report. The edges of what nobody waits for cost little, epoll_ctl before
- * each wait a quarter of the throughput. */
+/* All that a descriptor can report. The edges of what nobody waits for cost little, epoll_ctl
+ * before each wait a quarter of the throughput. */
 #define ALL_EVENTS (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
 
 /* What epoll gives back for the driver's own descriptors. */
@@ -48,8 +49,9 @@
 #define TIMER_DATA (UINT64_MAX - 1)
 
 /*
- * A registration. Epoll gives back its index and generation, never a pointer: it goes on reporting a
- * file that somebody else keeps open after its descriptor has been closed behind the driver's back.
+ * A registration. Epoll gives back its index and generation, never a pointer: it goes on reporting
+ * a file that somebody else keeps open after its descriptor has been closed behind the driver's
+ * back.
  */
 struct slot {
     struct eddyi_handle *handle; /* NULL: free, and `fd` is the index of the next free one */
@@ -60,17 +62,17 @@ struct slot {
 
 struct epoll_state {
     int epoll_fd;
-    int wake_fd;              /* eventfd */
-    int timer_fd;             /* for a foreign main loop; -1 until asked for */
-    bool no_pwait2;           /* epoll_pwait2 is not there */
-    bool completed;           /* this wait has completed something, and need not sleep */
-    int64_t timer_ns;         /* the deadline that timer_fd is set to, or EDDY_NEVER */
+    int wake_fd;      /* eventfd */
+    int timer_fd;     /* for a foreign main loop; -1 until asked for */
+    bool no_pwait2;   /* epoll_pwait2 is not there */
+    bool completed;   /* this wait has completed something, and need not sleep */
+    int64_t timer_ns; /* the deadline that timer_fd is set to, or EDDY_NEVER */
     struct slot *slots;
-    uint32_t slot_count;      /* below INT_MAX, so that an index fits `fd` */
-    int slot_free;            /* index of the first free one, or -1 */
+    uint32_t slot_count; /* below INT_MAX, so that an index fits `fd` */
+    int slot_free;       /* index of the first free one, or -1 */
     struct eddyi_list due;
     struct eddyi_list later;
-    struct eddyi_list ended;  /* result in op->driver_word */
+    struct eddyi_list ended;   /* result in op->driver_word */
     struct eddyi_list *cursor; /* the next node of a walk over handle->ops, or NULL */
     struct epoll_event events[EVENTS_MAX];
 };

@@ -13,9 +13,9 @@
 #include <eddy/runtime/loop/op_impl.h>
 
 struct eddyi_driver_opts {
-    uint64_t seed;         /* sim */
-    uint32_t sq_entries;   /* uring; 0: 256 */
-    uint32_t cq_entries;   /* uring; 0: 4096 */
+    uint64_t seed;       /* sim */
+    uint32_t sq_entries; /* uring; 0: 256 */
+    uint32_t cq_entries; /* uring; 0: 4096 */
 };
 
 struct eddyi_driver {
@@ -31,7 +31,8 @@ struct eddyi_driver {
     /* Inline, without waiting: a result, or -EAGAIN (submit it). -EINTR never comes out. */
     int64_t (*attempt)(eddy_loop *loop, struct eddyi_op *op);
 
-    /* Never blocks and never fails: a full queue parks the op. Completion comes from a later wait. */
+    /* Never blocks and never fails: a full queue parks the op. Completion comes from a later
+     * wait. */
     void (*submit)(eddy_loop *loop, struct eddyi_op *op);
 
     /* Asks; the op still ends once, with its own result (-ECANCELED when the cancel won). May
@@ -39,25 +40,30 @@ struct eddyi_driver {
     void (*cancel)(eddy_loop *loop, struct eddyi_op *op);
 
     /* Flush what was submitted, sleep until something completes, a wake or the deadline (monotonic
-     * ns; EDDY_NEVER; a past one means: only look), complete what has ended. Returns early freely. */
+     * ns; EDDY_NEVER; a past one means: only look), complete what has ended. Returns early
+     * freely. */
     void (*wait)(eddy_loop *loop, int64_t deadline_ns);
 
     /* Any thread: a sleeping or next wait returns at once. Safe while the loop is open. */
     void (*wake)(eddy_loop *loop);
 
-    /* Before the handle's descriptor is closed: drop registrations, armed multishots, queued data. */
+    /* Before the handle's descriptor is closed: drop registrations, armed multishots, queued
+     * data. */
     void (*forget)(eddy_loop *loop, struct eddyi_handle *handle);
 
     /* A descriptor that polls readable when the loop has something to do, for a foreign main loop
      * (never the ring's own); -ENOTSUP where there is none. Made on first use, closed by close.
-     * `arm` tells it the next deadline before control goes back to the foreign loop, and flushes. */
+     * `arm` tells it the next deadline before control goes back to the foreign loop, and
+     * flushes. */
     int (*pollable)(eddy_loop *loop);
     void (*arm)(eddy_loop *loop, int64_t deadline_ns);
 
-    /* sim: where in a ready queue of `count` the next item is put (0..count), or NULL for the end. */
+    /* sim: where in a ready queue of `count` the next item is put (0..count), or NULL for the
+     * end. */
     uint64_t (*shuffle)(eddy_loop *loop, uint64_t count);
 
-    /* sim: runs a blocking job at a seeded moment on the loop's thread; NULL: use offload's threads. */
+    /* sim: runs a blocking job at a seeded moment on the loop's thread; NULL: use offload's
+     * threads. */
     void (*job)(eddy_loop *loop, void (*run)(void *job), void *job);
 };
 

@@ -19,7 +19,7 @@
 
 struct member {
     eddy_loop_group *group;
-    eddy_loop *loop;          /* set before `started` is told */
+    eddy_loop *loop; /* set before `started` is told */
     pthread_t thread;
     bool ending;              /* the group is being freed; the loop's thread only */
     bool leaving;             /* every loop of the group is through; the loop's thread only */
@@ -30,11 +30,11 @@ struct member {
 
 struct eddy_loop_group {
     eddy_loop *first;
-    unsigned count;           /* members, the first included */
-    _Atomic unsigned busy;    /* members other than the first that are not through */
-    pthread_mutex_t lock;     /* guards `started` of all */
+    unsigned count;        /* members, the first included */
+    _Atomic unsigned busy; /* members other than the first that are not through */
+    pthread_mutex_t lock;  /* guards `started` of all */
     pthread_cond_t told;
-    struct member members[];  /* [0] is the first and has no thread */
+    struct member members[]; /* [0] is the first and has no thread */
 };
 
 /* ---- a member's thread ----------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A group: several loops that work together in one process, a thread each. The caller's loop is the
- * first and runs where the caller runs it; the others run on threads of their own until the group is
- * freed.
+ * first and runs where the caller runs it; the others run on threads of their own until the group
+ * is freed.
  *
  *     eddy_loop_group *group;
  *     int r = eddy_loop_group_new(loop, 0, &group);                 one loop for each CPU
@@ -23,12 +23,12 @@ typedef struct eddy_loop_group eddy_loop_group;
 /**
  * Start loops beside `first`, made with the same options.
  *
- * Shape:   count with `first` included; 0: one for each CPU that may be used (affinity, the cgroup's
- *          cpu.max). On the sim driver a group has one loop, whatever was asked.
+ * Shape:   count with `first` included; 0: one for each CPU that may be used (affinity, the
+ *          cgroup's cpu.max). On the sim driver a group has one loop, whatever was asked.
  * Owns:    borrows `first`, which must outlive the group; *ret_group is freed with
  *          eddy_loop_group_free.
- * Errors:  -ENOMEM; -EAGAIN no more threads; -EBUSY first is in a group; -EDEADLK called inside of a
- *          loop; as eddy_loop_new and eddy_loop_run. A failure leaves nothing behind.
+ * Errors:  -ENOMEM; -EAGAIN no more threads; -EBUSY first is in a group; -EDEADLK called inside of
+ *          a loop; as eddy_loop_new and eddy_loop_run. A failure leaves nothing behind.
  * Threads: loop thread of `first`, outside of its tasks.
  * Cancel:  does not suspend; blocks until every loop has started.
  */
@@ -37,8 +37,8 @@ EDDY_API int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_gro
 /**
  * End the other loops: cancel the tasks that are left on them, join their threads.
  *
- * Shape:   NULL is fine. No loop is gone before the tasks of all others have ended, and the first one
- *          runs meanwhile, because tasks elsewhere may wait for what ends on it.
+ * Shape:   NULL is fine. No loop is gone before the tasks of all others have ended, and the first
+ *          one runs meanwhile, because tasks elsewhere may wait for what ends on it.
  * Owns:    frees the group, and every loop in it but the first.
  * Errors:  none; returns NULL.
  * Threads: loop thread of the first loop, outside of its tasks. In a forked child: any, only memory

@@ -327,8 +327,8 @@ static void turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
     }
     take_remote(loop);
     int64_t deadline_ns = 0;
-    bool sleeps = loop->ready_head == NULL && !loop->stopping && until_ns > 0 && !*done &&
-                  loop->live > 0;
+    bool sleeps =
+        loop->ready_head == NULL && !loop->stopping && until_ns > 0 && !*done && loop->live > 0;
     if (sleeps) {
         int64_t timer_ns = next_deadline(loop);
         deadline_ns = timer_ns < until_ns ? timer_ns : until_ns;

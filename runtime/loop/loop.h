@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A loop: one thread's reactor. It runs tasks (runtime/task/task.h) until they wait, then asks its
- * driver, once per turn, for what has completed. Most programs never name one: eddy_main makes them.
- * A program with a main of its own does
+ * driver, once per turn, for what has completed. Most programs never name one: eddy_main makes
+ * them. A program with a main of its own does
  *
  *     eddy_loop *loop;
  *     int r = eddy_loop_new(NULL, &loop);
@@ -11,11 +11,12 @@
  *         eddy_loop_free(loop);
  *     }
  *
- * and one with a foreign main loop watches eddy_loop_fd and calls eddy_loop_poll when it is readable.
+ * and one with a foreign main loop watches eddy_loop_fd and calls eddy_loop_poll when it is
+ * readable.
  *
- * Drivers: `uring` (io_uring, Linux 6.1 and later), `epoll`, `sim` (virtual time and network under a
- * seed). "auto" is uring, and epoll where uring cannot start for whatever reason; both give the same
- * results. The environment's EDDY_DRIVER decides where the options do not.
+ * Drivers: `uring` (io_uring, Linux 6.1 and later), `epoll`, `sim` (virtual time and network under
+ * a seed). "auto" is uring, and epoll where uring cannot start for whatever reason; both give the
+ * same results. The environment's EDDY_DRIVER decides where the options do not.
  */
 #ifndef EDDY_RUNTIME_LOOP_LOOP_H
 #define EDDY_RUNTIME_LOOP_LOOP_H
@@ -27,8 +28,9 @@ EDDY_BEGIN_DECLS
 typedef struct eddy_loop eddy_loop;
 
 typedef struct eddy_loop_opts {
-    size_t size;             /* sizeof(eddy_loop_opts), or 0 for this version's */
-    const char *driver;      /* "auto", "uring", "epoll", "sim"; NULL: $EDDY_DRIVER, else auto. Borrowed */
+    size_t size; /* sizeof(eddy_loop_opts), or 0 for this version's */
+    /* "auto", "uring", "epoll", "sim"; NULL: $EDDY_DRIVER, else auto. Borrowed */
+    const char *driver;
     uint64_t seed;           /* sim: what decides everything; 0: $EDDY_SEED, else 1 */
     size_t stack_size_bytes; /* of each task; 0: 256 KiB, reserved and only committed by touch */
     uint32_t sq_entries;     /* uring: submission queue; 0: 256 */
@@ -37,7 +39,7 @@ typedef struct eddy_loop_opts {
     /* Called on the loop's thread for a failed future or task that nobody looked at. NULL: nothing
      * is said. `site` is "file:line" of its start, `name` the task's, either may be NULL. */
     void (*on_unobserved)(int64_t error, const char *site, const char *name, void *ctx);
-    void *ctx;               /* for on_unobserved */
+    void *ctx; /* for on_unobserved */
 } eddy_loop_opts;
 
 /**
@@ -45,9 +47,10 @@ typedef struct eddy_loop_opts {
  *
  * Shape:   opts NULL means defaults. With driver "auto" a ring that cannot be set up gives epoll.
  * Owns:    copies opts, borrows its strings; *ret_loop is freed with eddy_loop_free.
- * Errors:  -ENOMEM; EDDY_EDRIVER the named driver is unknown or cannot start (eddy_error_detail says
- *          why); -EINVAL an option is out of range; -EMFILE, -ENFILE no descriptor left.
- * Threads: any thread; with SINGLE_ISSUER rings the first run, poll or call must be on the same one.
+ * Errors:  -ENOMEM; EDDY_EDRIVER the named driver is unknown or cannot start (eddy_error_detail
+ *          says why); -EINVAL an option is out of range; -EMFILE, -ENFILE no descriptor left.
+ * Threads: any thread; with SINGLE_ISSUER rings the first run, poll or call must be on the same
+ *          one.
  * Cancel:  does not suspend.
  */
 EDDY_API int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop);

@@ -25,14 +25,15 @@ struct eddyi_ready {
 
 struct eddyi_timer {
     struct eddyi_heap_node node; /* key: the deadline */
-    void (*fire)(struct eddyi_timer *timer); /* on the loop's thread; wakes, never runs a user's code */
+    /* on the loop's thread; wakes, never runs a user's code */
+    void (*fire)(struct eddyi_timer *timer);
     bool armed;
 };
 
 /* Something that ends gracefully when eddy_loop_drain asks: a server. */
 struct eddyi_stopper {
-    struct eddyi_list link;                       /* in loop->stoppers */
-    void (*stop)(struct eddyi_stopper *stopper);  /* on the loop's thread; only wakes */
+    struct eddyi_list link;                      /* in loop->stoppers */
+    void (*stop)(struct eddyi_stopper *stopper); /* on the loop's thread; only wakes */
 };
 
 /* Suspending calls a turn may make before the loop looks at timers and the kernel again. Found by
@@ -50,39 +51,43 @@ struct eddy_loop {
     struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
-    int budget;                     /* what is left of this turn's */
-    bool stopping;                  /* eddy_loop_stop was called */
-    bool ending;                    /* eddy_loop_free has begun: what still starts is cancelled */
-    bool running;                   /* inside run or poll */
-    bool in_wait;                   /* inside driver->wait */
-    int64_t now_ns;                 /* the clock as of this turn */
+    int budget;     /* what is left of this turn's */
+    bool stopping;  /* eddy_loop_stop was called */
+    bool ending;    /* eddy_loop_free has begun: what still starts is cancelled */
+    bool running;   /* inside run or poll */
+    bool in_wait;   /* inside driver->wait */
+    int64_t now_ns; /* the clock as of this turn */
     struct eddyi_heap timers;
-    struct eddyi_pool pool;         /* free buffers */
+    struct eddyi_pool pool; /* free buffers */
 
     /* Other threads. */
     _Atomic(struct eddyi_ready *) remote; /* a stack, taken whole and reversed */
-    _Atomic int sleeping;                 /* 1 between the last look at `remote` and the end of wait */
-    _Atomic unsigned wakers;              /* threads inside eddyi_loop_ready_from_any */
+    /* 1 between the last look at `remote` and the end of wait */
+    _Atomic int sleeping;
+    _Atomic unsigned wakers; /* threads inside eddyi_loop_ready_from_any */
 
     struct eddyi_list stoppers; /* struct eddyi_stopper */
-    uint64_t live;      /* tasks and others for whose end `run` waits */
-    uint64_t turns;     /* statistics */
-    pthread_t thread;   /* bound by the first run, poll or call */
-    _Atomic bool bound; /* `thread` is valid; other threads ask too */
-    pid_t pid;          /* the process that made it: another one is a forked child */
-    char driver_reason[160]; /* why the preferred driver did not start, or "" */
+    uint64_t live;              /* tasks and others for whose end `run` waits */
+    uint64_t turns;             /* statistics */
+    pthread_t thread;           /* bound by the first run, poll or call */
+    _Atomic bool bound;         /* `thread` is valid; other threads ask too */
+    pid_t pid;                  /* the process that made it: another one is a forked child */
+    char driver_reason[160];    /* why the preferred driver did not start, or "" */
     eddy_loop_opts opts;
     struct eddy_loop_group *group; /* the loops it works with, or NULL */
     unsigned index;                /* its place in the group */
     bool uses_offload;             /* counted by the offload pool */
 
-    struct eddyi_task_room *tasks;                /* the task room's part of the loop, made on first use */
-    void (*tasks_drain)(eddy_loop *loop);         /* free: cancel every task; the loop then runs until live is 0 */
-    void (*tasks_done)(eddy_loop *loop);          /* free: give the room's memory back */
-    bool (*tasks_idle)(eddy_loop *loop);          /* about to sleep: trim stacks */
+    /* the task room's part of the loop, made on first use */
+    struct eddyi_task_room *tasks;
+    /* free: cancel every task; the loop then runs until live is 0 */
+    void (*tasks_drain)(eddy_loop *loop);
+    void (*tasks_done)(eddy_loop *loop); /* free: give the room's memory back */
+    bool (*tasks_idle)(eddy_loop *loop); /* about to sleep: trim stacks */
 };
 
-extern _Thread_local eddy_loop *eddyi_loop_here; /* the loop that runs on this thread now, or NULL */
+/* the loop that runs on this thread now, or NULL */
+extern _Thread_local eddy_loop *eddyi_loop_here;
 
 /* Loop's thread only: queue `ready` for this loop. */
 void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready);

@@ -6,16 +6,16 @@
  *       ^                              |
  *       +------------ woken -----------+
  *
- * Coming are those that will look at the queue by themselves: started, woken, on the way back from a
- * job. A job that finds fewer of them than there are jobs wakes a sleeper, or starts a thread when
- * none sleeps; so each sleep ends in one wake-up at most, and a burst of jobs does not wake one
- * thread many times.
+ * Coming are those that will look at the queue by themselves: started, woken, on the way back from
+ * a job. A job that finds fewer of them than there are jobs wakes a sleeper, or starts a thread
+ * when none sleeps; so each sleep ends in one wake-up at most, and a burst of jobs does not wake
+ * one thread many times.
  *
  * A thread that has nothing to do sleeps at once. To look out for the next job for up to 50
- * microseconds was tried (a stat a job, two processors, Linux 6.18, medians of 11 runs): serial jobs
- * came no faster, 10 microseconds each, and of four and sixteen at once only 58,000 and 132,000 a
- * second were done instead of 156,000 and 264,000, at twice the processor time. The one that looks
- * out keeps the processor that the loop needs.
+ * microseconds was tried (a stat a job, two processors, Linux 6.18, medians of 11 runs): serial
+ * jobs came no faster, 10 microseconds each, and of four and sixteen at once only 58,000 and
+ * 132,000 a second were done instead of 156,000 and 264,000, at twice the processor time. The one
+ * that looks out keeps the processor that the loop needs.
  */
 #include <eddy/runtime/loop/offload_impl.h>
 
@@ -40,8 +40,8 @@ enum { JOB_QUEUED, JOB_RUNNING, JOB_DONE };
 
 /* A thread that sleeps; on its stack. */
 struct sleeper {
-    struct eddyi_list link;   /* in pool.sleepers */
-    _Atomic uint32_t woken;   /* a futex */
+    struct eddyi_list link; /* in pool.sleepers */
+    _Atomic uint32_t woken; /* a futex */
 };
 
 /*
@@ -49,19 +49,20 @@ struct sleeper {
  * `lock` but for the atomics.
  */
 static struct {
-    _Atomic pid_t owner;       /* the process for which the rest is true; its negative: being set up */
+    /* the process for which the rest is true; its negative: being set up */
+    _Atomic pid_t owner;
     pthread_mutex_t lock;
-    pthread_cond_t ended;      /* `threads` has become 0 */
-    struct eddyi_list queue;   /* jobs, oldest first */
+    pthread_cond_t ended;       /* `threads` has become 0 */
+    struct eddyi_list queue;    /* jobs, oldest first */
     struct eddyi_list sleepers; /* latest first: its cache is warm, and the others can end */
-    unsigned queued;           /* jobs in `queue` */
-    bool ending;               /* threads end when they find no job */
-    _Atomic unsigned coming;   /* counted up by threads that have yet to take the lock, too */
-    unsigned threads;          /* started and not ended */
+    unsigned queued;            /* jobs in `queue` */
+    bool ending;                /* threads end when they find no job */
+    _Atomic unsigned coming;    /* counted up by threads that have yet to take the lock, too */
+    unsigned threads;           /* started and not ended */
     unsigned threads_max;
-    unsigned loops;            /* that have used the pool and have not been freed */
+    unsigned loops; /* that have used the pool and have not been freed */
     bool has_last;
-    pthread_t last;            /* the thread that ended last, to be joined by the next that does */
+    pthread_t last; /* the thread that ended last, to be joined by the next that does */
 } pool;
 
 /* ---- the way back ---------------------------------------------------------------------------- */
@@ -113,8 +114,7 @@ static struct sleeper *wake_sleeper(void) {
 static void run_jobs(void) {
     struct eddyi_list *node;
     while ((node = eddyi_list_pop_front(&pool.queue)) != NULL) {
-        struct eddyi_offload_job *job =
-            EDDYI_LIST_ENTRY(node, struct eddyi_offload_job, in_queue);
+        struct eddyi_offload_job *job = EDDYI_LIST_ENTRY(node, struct eddyi_offload_job, in_queue);
         pool.queued--;
         atomic_store_explicit(&job->state, JOB_RUNNING, memory_order_relaxed);
         pthread_mutex_unlock(&pool.lock);

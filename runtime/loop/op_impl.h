@@ -20,8 +20,6 @@
 #include <eddy/runtime/base/list_impl.h>
 #include <eddy/runtime/loop/loop.h>
 
-
-
 enum eddyi_op_kind {
     EDDYI_OP_READ,    /* buf, len, offset; a file, or a pipe or terminal with offset -1 */
     EDDYI_OP_WRITE,   /* buf, len, offset; likewise */
@@ -41,9 +39,11 @@ enum eddyi_op_state {
 };
 
 enum eddyi_handle_kind {
-    EDDYI_HANDLE_SOCKET,   /* takes MSG_DONTWAIT; the epoll driver registers it edge-triggered once */
+    /* takes MSG_DONTWAIT; the epoll driver registers it edge-triggered once */
+    EDDYI_HANDLE_SOCKET,
     EDDYI_HANDLE_POLLABLE, /* pipe, terminal, eventfd, a foreign descriptor */
-    EDDYI_HANDLE_FILE,     /* regular file: always ready; the epoll driver reads and writes it on offload */
+    /* regular file: always ready; the epoll driver reads and writes it on offload */
+    EDDYI_HANDLE_FILE,
 };
 
 /*
@@ -51,39 +51,42 @@ enum eddyi_handle_kind {
  * loop's thread when no op is left on it.
  */
 struct eddyi_handle {
-    int fd;                /* -1 once closed */
-    uint8_t kind;          /* enum eddyi_handle_kind */
-    bool listening;        /* EDDYI_OP_ACCEPT is what it is for */
-    bool attached;         /* the driver holds something for it (an epoll registration, an armed multishot) */
+    int fd;         /* -1 once closed */
+    uint8_t kind;   /* enum eddyi_handle_kind */
+    bool listening; /* EDDYI_OP_ACCEPT is what it is for */
+    /* the driver holds something for it (an epoll registration, an armed multishot) */
+    bool attached;
     uint32_t ready;        /* epoll: readiness seen and not used up, EPOLLIN and so on */
     struct eddyi_list ops; /* every op between submit and DONE, by op->in_handle */
     void *driver_data;     /* the driver's own, released by its `forget` */
 };
 
 struct eddyi_op {
-    uint8_t kind;                     /* enum eddyi_op_kind */
-    uint8_t state;                    /* enum eddyi_op_state */
-    uint16_t tries;                   /* the driver's own: resubmissions after -EINTR and the like */
-    int flags;                        /* MSG_*, or the poll events */
-    struct eddyi_handle *handle;      /* outlives the op */
+    uint8_t kind;  /* enum eddyi_op_kind */
+    uint8_t state; /* enum eddyi_op_state */
+    /* the driver's own: resubmissions after -EINTR and the like */
+    uint16_t tries;
+    int flags;                   /* MSG_*, or the poll events */
+    struct eddyi_handle *handle; /* outlives the op */
     union {
-        void *buf;                    /* READ, RECV */
-        const void *data;             /* WRITE, SEND */
-        const struct iovec *iov;      /* SENDV */
-        const struct sockaddr *addr;  /* CONNECT */
+        void *buf;                   /* READ, RECV */
+        const void *data;            /* WRITE, SEND */
+        const struct iovec *iov;     /* SENDV */
+        const struct sockaddr *addr; /* CONNECT */
     };
-    size_t len;                       /* bytes, or entries of iov, or bytes of addr */
-    int64_t offset;                   /* READ, WRITE; -1 for the current position */
-    int64_t result;                   /* valid when DONE */
-    void (*done)(struct eddyi_op *op); /* called once on the loop's thread; wakes, never runs a user's code */
-    void *waiter;                     /* for `done` */
-    eddy_loop *loop;                  /* set by submit */
-    struct eddyi_list in_handle;      /* in handle->ops */
-    struct eddyi_list in_driver;      /* the driver's own queue (parked, delayed) */
-    uint64_t driver_word;             /* the driver's own */
+    size_t len;     /* bytes, or entries of iov, or bytes of addr */
+    int64_t offset; /* READ, WRITE; -1 for the current position */
+    int64_t result; /* valid when DONE */
+    /* called once on the loop's thread; wakes, never runs a user's code */
+    void (*done)(struct eddyi_op *op);
+    void *waiter;                /* for `done` */
+    eddy_loop *loop;             /* set by submit */
+    struct eddyi_list in_handle; /* in handle->ops */
+    struct eddyi_list in_driver; /* the driver's own queue (parked, delayed) */
+    uint64_t driver_word;        /* the driver's own */
     union {
-        struct msghdr msg;            /* SENDV in the ring: must stay until DONE */
-        struct {                      /* on offload: eddyi_op_offload */
+        struct msghdr msg; /* SENDV in the ring: must stay until DONE */
+        struct {           /* on offload: eddyi_op_offload */
             void *job[12]; /* a struct eddyi_offload_job, checked in op.c */
         } offload;
     };

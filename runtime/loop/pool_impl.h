@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Blocks that a loop lends: the buffers of readers and writers, which hold one only while there are
- * bytes in it. So 100,000 idle connections share a handful, and a busy one never sees the allocator.
+ * bytes in it. So 100,000 idle connections share a handful, and a busy one never sees the
+ * allocator.
  */
 #ifndef EDDY_RUNTIME_LOOP_POOL_IMPL_H
 #define EDDY_RUNTIME_LOOP_POOL_IMPL_H

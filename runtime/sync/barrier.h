@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A barrier: tasks that wait for each other. When as many have come as it is made for, all go on, and
- * it is ready for the next round.
+ * A barrier: tasks that wait for each other. When as many have come as it is made for, all go on,
+ * and it is ready for the next round.
  *
  *     static eddy_barrier phase = EDDY_BARRIER_INIT(4);
  *
@@ -19,7 +19,12 @@ typedef struct eddy_barrier {
     uint64_t private_[4]; /* zero at first */
 } eddy_barrier;
 
-#define EDDY_BARRIER_INIT(parties) {(parties), {0, 0, 0, 0}}
+#define EDDY_BARRIER_INIT(parties) \
+    { \
+        (parties), { \
+            0, 0, 0, 0 \
+        } \
+    }
 
 /**
  * Wait until the round is complete.

@@ -13,10 +13,10 @@
  *     eddy_channel_send(lines, &line);                              in another
  *     eddy_channel_close(lines);
  *
- * Items are copied in and out and arrive in the order in which they were sent. With capacity 0 a send
- * ends when a receiver has taken the item. Several may send and several receive; who has waited
- * longest is served first. A cancel loses no item: either it was sent (received), and the call says
- * so, or it was not.
+ * Items are copied in and out and arrive in the order in which they were sent. With capacity 0 a
+ * send ends when a receiver has taken the item. Several may send and several receive; who has
+ * waited longest is served first. A cancel loses no item: either it was sent (received), and the
+ * call says so, or it was not.
  */
 #ifndef EDDY_RUNTIME_SYNC_CHANNEL_H
 #define EDDY_RUNTIME_SYNC_CHANNEL_H
@@ -128,8 +128,8 @@ EDDY_API size_t eddy_channel_count(eddy_channel *channel);
 /**
  * Do one of several sends and receives: the first that can be done, waiting for that.
  *
- * Shape:   0, and *ret_index is the case that was done. Where several could be, the choice goes round
- *          from call to call, so none is starved.
+ * Shape:   0, and *ret_index is the case that was done. Where several could be, the choice goes
+ *          round from call to call, so none is starved.
  * Owns:    as send and recv; the cases are borrowed until it returns.
  * Errors:  EDDY_ECLOSED the channel of case *ret_index is closed (ret_index is written then, too);
  *          -EINVAL no case, too many, or a case with neither item; -ECANCELED, -ETIME (nothing was

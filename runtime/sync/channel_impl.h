@@ -17,15 +17,15 @@
 struct eddyi_channel_call {
     struct eddyi_wait wait;
     eddy_task *task;
-    _Atomic int claimed;  /* 0, or 1 once somebody has served it (or it has given up) */
-    size_t index;         /* written by who claimed it: which case */
-    int result;           /* 0 or EDDY_ECLOSED */
+    _Atomic int claimed; /* 0, or 1 once somebody has served it (or it has given up) */
+    size_t index;        /* written by who claimed it: which case */
+    int result;          /* 0 or EDDY_ECLOSED */
 };
 
 struct eddyi_channel_waiter {
     struct eddyi_sync_waiter link; /* in the channel's queue; its task and wait are not used */
     struct eddyi_channel_call *call;
-    size_t index;                  /* of the case in its select */
+    size_t index; /* of the case in its select */
     const void *send;
     void *recv;
 };
@@ -35,11 +35,11 @@ struct eddy_channel {
     bool closed;
     size_t item_size;
     size_t capacity;
-    size_t count;                  /* items in the ring */
-    size_t first;                  /* the oldest one's place */
+    size_t count; /* items in the ring */
+    size_t first; /* the oldest one's place */
     struct eddyi_sync_queue senders;
     struct eddyi_sync_queue receivers;
-    uint64_t turn;                 /* select: where the next one begins to look */
+    uint64_t turn; /* select: where the next one begins to look */
     _Alignas(max_align_t) char ring[];
 };
 

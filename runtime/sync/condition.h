@@ -23,13 +23,13 @@ typedef struct eddy_condition {
 /**
  * Unlock, wait for a signal, lock again.
  *
- * Shape:   0 after a signal; look at the condition again. The mutex is held in every case but EDDY_ENOTASK
- *          and -EPERM.
+ * Shape:   0 after a signal; look at the condition again. The mutex is held in every case but
+ *          EDDY_ENOTASK and -EPERM.
  * Owns:    borrows both until it returns.
  * Errors:  -EPERM this task does not hold the mutex; -ECANCELED, -ETIME; EDDY_ENOTASK.
  * Threads: fiber, on any loop.
- * Cancel:  suspends; locking again is not refused, so after -ECANCELED the mutex is held too. A signal
- *          that came at the same moment counts (0).
+ * Cancel:  suspends; locking again is not refused, so after -ECANCELED the mutex is held too. A
+ *          signal that came at the same moment counts (0).
  */
 EDDY_API int eddy_condition_wait(eddy_condition *condition, eddy_mutex *mutex);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An event: something that has happened, or not yet. Setting lets everybody through who waits, and who
- * comes later, until it is cleared. Setting may be done by anybody, tasks or not.
+ * An event: something that has happened, or not yet. Setting lets everybody through who waits, and
+ * who comes later, until it is cleared. Setting may be done by anybody, tasks or not.
  *
  *     static eddy_event ready;                        zeroed is not set
  *

@@ -3,7 +3,7 @@
 
 struct __attribute__((may_alias)) mutex {
     struct eddyi_spin lock;
-    eddy_task *owner;  /* NULL: unlocked. Compared, never followed */
+    eddy_task *owner; /* NULL: unlocked. Compared, never followed */
     struct eddyi_sync_queue waiters;
 };
 

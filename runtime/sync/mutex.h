@@ -31,8 +31,8 @@ typedef struct eddy_mutex {
  * Owns:    borrows the mutex until eddy_mutex_unlock.
  * Errors:  -EDEADLK this task holds it; -ECANCELED, -ETIME; EDDY_ENOTASK.
  * Threads: fiber, on any loop.
- * Cancel:  suspends; afterwards the task is not in the queue. A lock that was handed over at the same
- *          moment is held (0), and the next call reports the cancel.
+ * Cancel:  suspends; afterwards the task is not in the queue. A lock that was handed over at the
+ *          same moment is held (0), and the next call reports the cancel.
  */
 EDDY_API int eddy_mutex_lock(eddy_mutex *mutex);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tasks that wait for an object, first come first served. Unlike a list, a zeroed queue is empty and
- * ready, so that objects need no init:
+ * Tasks that wait for an object, first come first served. Unlike a list, a zeroed queue is empty
+ * and ready, so that objects need no init:
  *
  *     head -> waiter <-> waiter <-> waiter <- tail
  *
- * All of it under the object's lock. Granting takes the waiter out, marks it and wakes its task; the
- * task looks at the mark under the lock again, so a cancel that came at the same time takes nothing
- * back: what was granted is had, and the next call reports the cancel.
+ * All of it under the object's lock. Granting takes the waiter out, marks it and wakes its task;
+ * the task looks at the mark under the lock again, so a cancel that came at the same time takes
+ * nothing back: what was granted is had, and the next call reports the cancel.
  */
 #ifndef EDDY_RUNTIME_SYNC_QUEUE_IMPL_H
 #define EDDY_RUNTIME_SYNC_QUEUE_IMPL_H
@@ -19,7 +19,7 @@ struct eddyi_sync_waiter {
     struct eddyi_sync_waiter *next;
     struct eddyi_sync_waiter *prev;
     struct eddyi_wait wait;
-    eddy_task *task;   /* whom to wake; park writes to wait.task, so others must not read that */
+    eddy_task *task; /* whom to wake; park writes to wait.task, so others must not read that */
     bool queued;
     bool granted;
 };
@@ -78,8 +78,8 @@ static inline eddy_task *eddyi_sync_grant(struct eddyi_sync_queue *queue) {
     return task;
 }
 
-/* Suspends a task whose waiter is queued (the lock is free): 0 once granted, or the cancel's code, and
- * then it is not queued any more. */
+/* Suspends a task whose waiter is queued (the lock is free): 0 once granted, or the cancel's code,
+ * and then it is not queued any more. */
 int eddyi_sync_wait(struct eddyi_spin *lock, struct eddyi_sync_queue *queue,
                     struct eddyi_sync_waiter *waiter);
 

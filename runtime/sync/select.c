@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Select: all channels are locked, in the order of their addresses, looked at, and only if nothing can
- * be done is a waiter put into each. So no item can slip through between looking and waiting.
+ * Select: all channels are locked, in the order of their addresses, looked at, and only if nothing
+ * can be done is a waiter put into each. So no item can slip through between looking and waiting.
  */
 #include <string.h>
 
@@ -106,8 +106,7 @@ static int wait_in_all(eddy_task *task, const struct locks *locks, const eddy_ch
             .recv = cases[i].recv,
         };
         if (cases[i].channel != NULL) {
-            eddyi_sync_push(eddyi_channel_queue(cases[i].channel, cases[i].send),
-                            &waiters[i].link);
+            eddyi_sync_push(eddyi_channel_queue(cases[i].channel, cases[i].send), &waiters[i].link);
         }
     }
     unlock_all(locks);

@@ -24,7 +24,12 @@ typedef struct eddy_semaphore {
     uint64_t private_[4]; /* zero at first */
 } eddy_semaphore;
 
-#define EDDY_SEMAPHORE_INIT(permits) {(permits), {0, 0, 0, 0}}
+#define EDDY_SEMAPHORE_INIT(permits) \
+    { \
+        (permits), { \
+            0, 0, 0, 0 \
+        } \
+    }
 
 /**
  * Take a permit, waiting for one.

@@ -9,7 +9,8 @@
  *         sample();
  *     }
  *
- * What becomes of ticks that were missed, because the task was busy, is a choice (period 10, late at 25):
+ * What becomes of ticks that were missed, because the task was busy, is a choice (period 10, late
+ * at 25):
  *
  *     BURST   20 25 25 30 40        at once, one after another, until it has caught up
  *     SKIP    20 25    30 40        one at once that counts for all missed, then in step again
@@ -29,8 +30,8 @@ typedef enum eddy_interval_missed {
 } eddy_interval_missed;
 
 typedef struct eddy_interval {
-    int64_t period_ns;           /* may be changed between two waits */
-    int64_t next_ns;             /* when the next tick is, on the loop's clock */
+    int64_t period_ns; /* may be changed between two waits */
+    int64_t next_ns;   /* when the next tick is, on the loop's clock */
     eddy_interval_missed missed;
 } eddy_interval;
 
@@ -49,8 +50,8 @@ EDDY_API int eddy_interval_init(eddy_interval *interval, int64_t period_ns,
 /**
  * Wait for the next tick.
  *
- * Shape:   returns how many ticks this one stands for: 1, or with EDDY_INTERVAL_SKIP one more for each
- *          that was missed.
+ * Shape:   returns how many ticks this one stands for: 1, or with EDDY_INTERVAL_SKIP one more for
+ *          each that was missed.
  * Owns:    nothing.
  * Errors:  -ECANCELED, -ETIME: the tick is not lost, the next call waits for it; EDDY_ENOTASK.
  * Threads: fiber; one task at a time.

@@ -25,20 +25,22 @@ enum {
 
 /* A value's key. Static, one for each value; the same in all tasks and threads. */
 typedef struct eddy_local {
-    int inherit;                  /* EDDY_LOCAL_OWN or EDDY_LOCAL_INHERIT */
-    void (*dispose)(void *value); /* called with a task's value when it ends or is set anew; NULL: nothing.
-                                   * Not with EDDY_LOCAL_INHERIT, where several tasks share one pointer */
-    int slot_;                    /* the library's: 0 until first used */
+    int inherit; /* EDDY_LOCAL_OWN or EDDY_LOCAL_INHERIT */
+    /* Called with a task's value when the task ends or sets it anew; NULL: nothing. Not with
+     * EDDY_LOCAL_INHERIT, where several tasks share one pointer. */
+    void (*dispose)(void *value);
+    int slot_; /* the library's: 0 until first used */
 } eddy_local;
 
-#define EDDY_LOCAL_INIT(inherit_, dispose_) {(inherit_), (dispose_), 0}
+#define EDDY_LOCAL_INIT(inherit_, dispose_) \
+    { (inherit_), (dispose_), 0 }
 
 /**
  * Set the running task's value.
  *
  * Shape:   value may be NULL, which is what a task that never set one has.
- * Owns:    borrows value for the task's life (and its children's, when inherited), or, with `dispose`,
- *          consumes it on success.
+ * Owns:    borrows value for the task's life (and its children's, when inherited), or, with
+ *          `dispose`, consumes it on success.
  * Errors:  EDDY_ENOTASK; -ENOMEM; EDDY_ELIMIT more than EDDY_LOCALS_MAX keys; -EINVAL a key that
  *          inherits has a dispose. The old value stays.
  * Threads: fiber.

@@ -67,8 +67,8 @@ static void tell(struct eddyi_scope *scope) {
     }
 }
 
-/* Brings `effective` up to date from `top` down. A walk, not a recursion: tasks may nest deeper than
- * a stack is. */
+/* Brings `effective` up to date from `top` down. A walk, not a recursion: tasks may nest deeper
+ * than a stack is. */
 static void refresh(struct eddyi_scope *top) {
     struct eddyi_scope *scope = top;
     for (;;) {
@@ -177,8 +177,8 @@ void eddyi_scope_child_ended(struct eddyi_scope *scope, int64_t result, int canc
     }
 }
 
-/* Waits until all futures of the scope have ended, whatever their order. They stay the scope's until
- * the last has: a task among them may use, and release, another one. */
+/* Waits until all futures of the scope have ended, whatever their order. They stay the scope's
+ * until the last has: a task among them may use, and release, another one. */
 static void end_futures(struct eddyi_scope *scope) {
     struct eddyi_list ended = EDDYI_LIST_INIT(ended);
     struct eddyi_list *node;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A scope: a stretch of code that owns tasks, a deadline and a cancellation, and ends when all in it
- * has ended.
+ * A scope: a stretch of code that owns tasks, a deadline and a cancellation, and ends when all in
+ * it has ended.
  *
  *     eddy_scope s;
  *     eddy_scope_enter(&s, &(eddy_scope_opts){.timeout_ns = 2 * EDDY_S});
@@ -30,24 +30,28 @@ typedef struct eddy_scope {
 
 typedef enum eddy_scope_policy {
     EDDY_SCOPE_ALL = 0, /* the first failure cancels the rest, and is what leave returns */
-    EDDY_SCOPE_ANY,     /* the first success cancels the rest; leave returns it, or the first failure */
-    EDDY_SCOPE_COLLECT, /* failures cancel nothing; leave returns the first one after all have ended */
+    /* the first success cancels the rest; leave returns it, or the first failure */
+    EDDY_SCOPE_ANY,
+    /* failures cancel nothing; leave returns the first one after all have ended */
+    EDDY_SCOPE_COLLECT,
 } eddy_scope_policy;
 
 typedef struct eddy_scope_opts {
-    size_t size;              /* sizeof(eddy_scope_opts), or 0 for this version's */
-    int64_t timeout_ns;       /* from now; 0: none; EDDY_ZERO: at once */
-    int64_t deadline_ns;      /* on the loop's clock (eddy_loop_now); 0: none. The earlier one counts */
+    size_t size;        /* sizeof(eddy_scope_opts), or 0 for this version's */
+    int64_t timeout_ns; /* from now; 0: none; EDDY_ZERO: at once */
+    /* on the loop's clock (eddy_loop_now); 0: none. The earlier one counts */
+    int64_t deadline_ns;
     eddy_scope_policy policy; /* what a task's end means for the others */
-    uint32_t limit;           /* how many spawned tasks may run at once: eddy_spawn waits; 0: no limit */
-    bool shield;              /* the outer cancel and deadline stay outside */
+    /* how many spawned tasks may run at once: eddy_spawn waits; 0: no limit */
+    uint32_t limit;
+    bool shield; /* the outer cancel and deadline stay outside */
 } eddy_scope_opts;
 
 /* One failed task, as its scope remembers it. */
 typedef struct eddy_scope_failure {
-    int64_t error;     /* what the task returned */
-    const char *site;  /* "file:line" of its spawn; static */
-    char task[32];     /* its name, or "" */
+    int64_t error;    /* what the task returned */
+    const char *site; /* "file:line" of its spawn; static */
+    char task[32];    /* its name, or "" */
 } eddy_scope_failure;
 
 /* How many failures a scope keeps in full: the first and the next ones that it suppressed. */
@@ -69,9 +73,9 @@ EDDY_API int eddy_scope_enter(eddy_scope *scope, const eddy_scope_opts *opts);
  * End a scope: wait for its tasks, release the futures started in it, and say how it went.
  *
  * Shape:   `result` is the body's own: a negative one is a failure like a task's and cancels the
- *          tasks (EDDY_SCOPE_ALL). Returns the first failure; else `result`. With EDDY_SCOPE_ANY the
- *          first success. A scope whose deadline cut a task short returns -ETIME. Tasks that ended
- *          with -ECANCELED because the scope was cancelled are no failures.
+ *          tasks (EDDY_SCOPE_ALL). Returns the first failure; else `result`. With EDDY_SCOPE_ANY
+ *          the first success. A scope whose deadline cut a task short returns -ETIME. Tasks that
+ *          ended with -ECANCELED because the scope was cancelled are no failures.
  * Owns:    the storage is the caller's again; failures can still be read from it.
  * Errors:  whatever the tasks returned; -EINVAL the scope is not the innermost one.
  * Threads: fiber, the one that entered.
@@ -80,7 +84,8 @@ EDDY_API int eddy_scope_enter(eddy_scope *scope, const eddy_scope_opts *opts);
 EDDY_API int64_t eddy_scope_leave(eddy_scope *scope, int64_t result);
 
 /**
- * Cancel a scope: every suspending call in it, and in the scopes and tasks below, returns -ECANCELED.
+ * Cancel a scope: every suspending call in it, and in the scopes and tasks below, returns
+ * -ECANCELED.
  *
  * Shape:   sticky, harmless when repeated. The body goes on until it leaves.
  * Owns:    nothing.

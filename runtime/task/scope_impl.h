@@ -5,7 +5,8 @@
  *
  *     loop root
  *      `- task A root
- *          `- scope s  (A's innermost)          `effective` of each node is the strongest of its own
+ *          `- scope s  (A's innermost)          `effective` of each node is the strongest of its
+ *          own
  *              |- task B root                    code and its parent's (a shield looks only at its
  *              `- task C root                    own), kept up to date when a code changes, so that
  *                  `- scope t                    a suspending call reads one word.
@@ -21,32 +22,33 @@
 struct eddy_task;
 
 struct __attribute__((may_alias)) eddyi_scope {
-    int effective;               /* 0, -ETIME or -ECANCELED: what suspending calls here return */
-    int own;                     /* the same, of this scope itself */
-    struct eddyi_scope *parent;  /* NULL for a loop's root */
-    struct eddy_task *owner;     /* whose scope it is; NULL for a loop's root */
+    int effective;              /* 0, -ETIME or -ECANCELED: what suspending calls here return */
+    int own;                    /* the same, of this scope itself */
+    struct eddyi_scope *parent; /* NULL for a loop's root */
+    struct eddy_task *owner;    /* whose scope it is; NULL for a loop's root */
     eddy_loop *loop;
-    struct eddyi_list siblings;  /* in parent->children */
-    struct eddyi_list children;  /* scopes below, by siblings */
-    struct eddyi_list futures;   /* handles that the scope owns, by eddy_future.owned */
-    struct eddyi_list remotes;   /* tasks on other loops, by struct eddyi_remote.in_scope */
-    uint64_t running;            /* spawned tasks that have not ended, remote ones included */
-    uint32_t limit;              /* 0: none */
-    uint8_t policy;              /* eddy_scope_policy */
+    struct eddyi_list siblings; /* in parent->children */
+    struct eddyi_list children; /* scopes below, by siblings */
+    struct eddyi_list futures;  /* handles that the scope owns, by eddy_future.owned */
+    struct eddyi_list remotes;  /* tasks on other loops, by struct eddyi_remote.in_scope */
+    uint64_t running;           /* spawned tasks that have not ended, remote ones included */
+    uint32_t limit;             /* 0: none */
+    uint8_t policy;             /* eddy_scope_policy */
     bool shield;
-    bool expired;                /* its own deadline passed */
-    bool entered;                /* between enter and leave */
-    bool succeeded;              /* EDDY_SCOPE_ANY: `success` is valid */
-    struct eddy_task *joiner;    /* parked in leave until running is 0 */
-    struct eddyi_list spawners;  /* tasks parked at the limit, struct spawner in scope.c */
-    int64_t deadline_ns;         /* its own; EDDY_NEVER */
+    bool expired;               /* its own deadline passed */
+    bool entered;               /* between enter and leave */
+    bool succeeded;             /* EDDY_SCOPE_ANY: `success` is valid */
+    struct eddy_task *joiner;   /* parked in leave until running is 0 */
+    struct eddyi_list spawners; /* tasks parked at the limit, struct spawner in scope.c */
+    int64_t deadline_ns;        /* its own; EDDY_NEVER */
     struct eddyi_timer timer;
     int64_t success;
     uint64_t failure_count;
     eddy_scope_failure failures[EDDY_SCOPE_FAILURES_MAX]; /* the first failure_count are valid */
 };
 
-_Static_assert(sizeof(struct eddyi_scope) <= sizeof(eddy_scope), "eddy_scope has room for its inside");
+_Static_assert(sizeof(struct eddyi_scope) <= sizeof(eddy_scope),
+               "eddy_scope has room for its inside");
 
 static inline struct eddyi_scope *eddyi_scope_of(eddy_scope *scope) {
     return (struct eddyi_scope *)(void *)scope;
@@ -61,7 +63,8 @@ void eddyi_scope_done(struct eddyi_scope *scope);
 void eddyi_scope_raise(struct eddyi_scope *scope, int code);
 /* Waits until no spawned task is left, then releases the futures. Not refused by a cancel. */
 void eddyi_scope_join(struct eddyi_scope *scope);
-/* A spawned task of the scope has ended. `cancelled` is the code that the task itself stood under. */
+/* A spawned task of the scope has ended. `cancelled` is the code that the task itself stood
+ * under. */
 void eddyi_scope_child_ended(struct eddyi_scope *scope, int64_t result, int cancelled,
                              const char *site, const char *name);
 /* Waits for room under the limit, then counts one more running task: 0 or the scope's code. */

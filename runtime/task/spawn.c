@@ -135,8 +135,8 @@ static int spawn_at_root(eddy_loop *loop, const char *site, eddy_task_fn fn, voi
 static void carry_out(struct eddyi_ready *ready) {
     struct order *order = EDDYI_CONTAINER(ready, struct order, ready);
     eddy_loop *loop = order->loop;
-    int r = spawn_at_root(loop, order->site, order->fn,
-                          order->copy > 0 ? order->bytes : order->arg, order->copy);
+    int r = spawn_at_root(loop, order->site, order->fn, order->copy > 0 ? order->bytes : order->arg,
+                          order->copy);
     if (r < 0 && loop->opts.on_unobserved != NULL) {
         loop->opts.on_unobserved(r, order->site, NULL, loop->opts.ctx);
     }

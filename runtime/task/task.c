@@ -34,7 +34,8 @@ static void reclaim(eddy_task *task) {
 static void done(eddy_loop *loop) {
     struct eddyi_task_room *room = loop->tasks;
     struct eddyi_list *node;
-    /* In a forked child only: these never run again, and their stacks are given back all the same. */
+    /* In a forked child only: these never run again, and their stacks are given back all the
+     * same. */
     EDDYI_LIST_EACH(task, &room->all) {
         reclaim(EDDYI_LIST_ENTRY(task, eddy_task, in_loop));
     }
@@ -56,8 +57,10 @@ static bool idle(eddy_loop *loop) {
     if (loop->now_ns - room->trimmed_ns < TRIM_INTERVAL_NS) {
         return false;
     }
-    room->trimmed_ns = loop->now_ns;
-    eddyi_stack_pool_trim(&room->stacks, STACKS_KEPT);
+    /* A little at a time: what is left goes when the loop falls asleep the next time. */
+    if (!eddyi_stack_pool_trim(&room->stacks, STACKS_KEPT)) {
+        room->trimmed_ns = loop->now_ns;
+    }
     return true;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A task: a function that runs on a stack of its own. Calls that wait suspend the task and never the
- * thread; other tasks of the loop run meanwhile. A task stays on the loop where it was born, so two
- * tasks of one loop never run at the same moment.
+ * A task: a function that runs on a stack of its own. Calls that wait suspend the task and never
+ * the thread; other tasks of the loop run meanwhile. A task stays on the loop where it was born, so
+ * two tasks of one loop never run at the same moment.
  *
  *     static int64_t hello(void *name) {
  *         eddy_sleep(100 * EDDY_MS);
@@ -38,19 +38,21 @@ typedef int64_t (*eddy_task_fn)(void *arg);
 /**
  * Start a task in the current scope, which joins it; there is no handle.
  *
- * Shape:   size 0 passes `arg` itself; size 1..EDDY_SPAWN_COPY_MAX copies that many bytes at `arg` to
- *          the new stack, aligned for any type, and passes the copy. The task is only queued: it runs
- *          when the present one suspends. Outside of a task, on a loop's thread, it belongs to the loop.
+ * Shape:   size 0 passes `arg` itself; size 1..EDDY_SPAWN_COPY_MAX copies that many bytes at `arg`
+ *          to the new stack, aligned for any type, and passes the copy. The task is only queued: it
+ *          runs when the present one suspends. Outside of a task, on a loop's thread, it belongs to
+ *          the loop.
  * Owns:    with size 0 borrows `arg` until the task ends; else copies it.
- * Errors:  -ENOMEM no stack; -EINVAL; EDDY_ENOTASK no loop runs on this thread; -ECANCELED or -ETIME
- *          the scope has ended (nothing was started).
+ * Errors:  -ENOMEM no stack; -EINVAL; EDDY_ENOTASK no loop runs on this thread; -ECANCELED or
+ *          -ETIME the scope has ended (nothing was started).
  * Threads: loop thread.
  * Cancel:  suspends only while the scope's limit of running tasks is reached.
  */
 #define eddy_spawn(fn, arg, size) eddy_spawn_from(EDDY_SITE, NULL, (fn), (arg), (size))
 
 /**
- * As eddy_spawn, on another loop. The scope joins it all the same, and its cancel and deadline reach it.
+ * As eddy_spawn, on another loop. The scope joins it all the same, and its cancel and deadline
+ * reach it.
  *
  * Shape:   loop NULL is the current one. From a thread without a task the task belongs to `loop`.
  * Owns:    as eddy_spawn; with size 0 what `arg` points to is used on the other thread.
@@ -77,8 +79,8 @@ EDDY_API int eddy_spawn_from(const char *site, eddy_loop *loop, eddy_task_fn fn,
  *
  * Shape:   as eddy_spawn; never NULL: a future that has failed carries the error. The scope's limit
  *          does not count these.
- * Owns:    the future belongs to the current scope, which cancels it and waits when it is left, or is
- *          given back early by eddy_future_release.
+ * Owns:    the future belongs to the current scope, which cancels it and waits when it is left, or
+ *          is given back early by eddy_future_release.
  * Errors:  in the future: as eddy_spawn.
  * Threads: loop thread.
  * Cancel:  does not suspend.
@@ -88,7 +90,8 @@ EDDY_API int eddy_spawn_from(const char *site, eddy_loop *loop, eddy_task_fn fn,
 /**
  * As eddy_task_start, on another loop.
  *
- * Shape:   loop NULL is the current one. Without a task around, nobody but the caller owns the future.
+ * Shape:   loop NULL is the current one. Without a task around, nobody but the caller owns the
+ *          future.
  * Owns:    as eddy_task_start.
  * Errors:  in the future: as eddy_spawn.
  * Threads: any thread.
@@ -135,7 +138,8 @@ EDDY_API int eddy_yield(void);
 /**
  * Suspend for at least `duration_ns`.
  *
- * Shape:   nanoseconds of the loop's clock; 0 or less is eddy_yield; EDDY_NEVER sleeps until a cancel.
+ * Shape:   nanoseconds of the loop's clock; 0 or less is eddy_yield; EDDY_NEVER sleeps until a
+ *          cancel.
  * Owns:    nothing.
  * Errors:  -ECANCELED, -ETIME, EDDY_ENOTASK.
  * Threads: fiber.

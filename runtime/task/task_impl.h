@@ -10,9 +10,9 @@
  *
  * Waiting, in three steps, on the task's own thread:
  *     1. eddyi_task_checkpoint: refuses when cancelled, charges the budget.
- *     2. Register with whatever will call eddyi_task_wake, from any thread, at most until step 3 ends.
- *     3. eddyi_task_park; then deregister, and look whether what was waited for has come: a wake-up
- *        for a cancel may come together with the real one, and the real one wins.
+ *     2. Register with whatever will call eddyi_task_wake, from any thread, until step 3 ends.
+ *     3. eddyi_task_park; then deregister, and look whether what was waited for has come: a
+ *        wake-up for a cancel may come together with the real one, and the real one wins.
  */
 #ifndef EDDY_RUNTIME_TASK_TASK_IMPL_H
 #define EDDY_RUNTIME_TASK_TASK_IMPL_H
@@ -28,19 +28,19 @@ typedef struct eddy_task eddy_task;
 
 /* A spawned task on another loop, between the two: runtime/task/spawn.c. */
 struct eddyi_remote {
-    struct eddyi_list in_scope;   /* in scope->remotes; the scope's loop */
+    struct eddyi_list in_scope; /* in scope->remotes; the scope's loop */
     struct eddyi_scope *scope;
-    eddy_loop *origin;            /* the scope's loop */
-    eddy_loop *target;            /* the task's */
-    _Atomic int refs;             /* the task's life, and a cancel message under way */
-    _Atomic int code;             /* the cancel's code, 0 for none */
+    eddy_loop *origin; /* the scope's loop */
+    eddy_loop *target; /* the task's */
+    _Atomic int refs;  /* the task's life, and a cancel message under way */
+    _Atomic int code;  /* the cancel's code, 0 for none */
     _Atomic bool cancel_queued;
-    eddy_task *task;              /* target's thread; NULL before the start and after the end */
+    eddy_task *task; /* target's thread; NULL before the start and after the end */
     eddy_task_fn fn;
     void *arg;
-    size_t copy;                  /* bytes at `bytes`, or 0 */
+    size_t copy; /* bytes at `bytes`, or 0 */
     const char *site;
-    int64_t deadline_ns;          /* inherited */
+    int64_t deadline_ns; /* inherited */
     int64_t result;
     int cancelled;
     char name[32];
@@ -51,9 +51,9 @@ struct eddyi_remote {
 };
 
 enum eddyi_task_state {
-    EDDYI_TASK_READY,   /* queued */
+    EDDYI_TASK_READY, /* queued */
     EDDYI_TASK_RUNNING,
-    EDDYI_TASK_PARKED,  /* `wait` says for what */
+    EDDYI_TASK_PARKED, /* `wait` says for what */
     EDDYI_TASK_ENDED,
 };
 
@@ -62,42 +62,44 @@ struct eddyi_wait {
     /* A cancel or deadline reached the task, which is parked: make it wake, at once or later. NULL:
      * this wait is never refused. eddyi_wait_wake just wakes. */
     void (*interrupt)(struct eddyi_wait *wait);
-    const char *what;  /* "read", "lock": static, for dumps */
-    eddy_task *task;   /* set by park */
+    const char *what; /* "read", "lock": static, for dumps */
+    eddy_task *task;  /* set by park */
 };
 
 struct eddy_task {
     struct eddyi_ready ready;
     struct eddyi_fiber fiber;
     eddy_loop *loop;
-    uint8_t state;                /* enum eddyi_task_state; loop's thread only */
-    bool copied;                  /* the argument was copied to this stack */
-    _Atomic uint8_t woken;        /* 1 from the first wake until it runs: it is queued at most once */
-    struct eddyi_scope *scope;    /* the innermost */
-    struct eddyi_wait *wait;      /* while PARKED */
+    uint8_t state; /* enum eddyi_task_state; loop's thread only */
+    bool copied;   /* the argument was copied to this stack */
+    /* 1 from the first wake until it runs: it is queued at most once */
+    _Atomic uint8_t woken;
+    struct eddyi_scope *scope; /* the innermost */
+    struct eddyi_wait *wait;   /* while PARKED */
     eddy_task_fn fn;
     void *arg;
     int64_t result;
-    eddy_future *cell;            /* eddy_task_start's, or NULL */
-    struct eddyi_remote *remote;  /* spawned in a scope of another loop, or NULL */
+    eddy_future *cell;           /* eddy_task_start's, or NULL */
+    struct eddyi_remote *remote; /* spawned in a scope of another loop, or NULL */
     struct eddyi_stack *stack;
     const char *site;
     uint64_t id;
-    struct eddyi_list in_loop;    /* in the room's `all` */
-    void **locals;                /* runtime/task/local.c: slots by key, or NULL */
-    struct eddyi_detail *detail;  /* the last error's sentence, or NULL */
+    struct eddyi_list in_loop;   /* in the room's `all` */
+    void **locals;               /* runtime/task/local.c: slots by key, or NULL */
+    struct eddyi_detail *detail; /* the last error's sentence, or NULL */
     char name[32];
-    struct eddyi_scope root;      /* the implicit scope around fn; last: its failures stay untouched */
+    /* the implicit scope around fn; last: its failures stay untouched */
+    struct eddyi_scope root;
 };
 
 /* The task room's part of a loop. */
 struct eddyi_task_room {
-    struct eddyi_fiber fiber;     /* the loop's own, which tasks switch back to */
+    struct eddyi_fiber fiber; /* the loop's own, which tasks switch back to */
     bool fiber_ready;
     struct eddyi_stack_pool stacks;
-    struct eddyi_list all;        /* every task, by in_loop */
-    struct eddyi_scope root;      /* what has no other scope */
-    int64_t trimmed_ns;           /* when free stacks were last looked at */
+    struct eddyi_list all;   /* every task, by in_loop */
+    struct eddyi_scope root; /* what has no other scope */
+    int64_t trimmed_ns;      /* when free stacks were last looked at */
 };
 
 extern _Thread_local eddy_task *eddyi_task_here; /* the running task, or NULL */

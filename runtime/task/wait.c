@@ -201,7 +201,8 @@ int eddy_sleep(int64_t duration_ns) {
     if (task == NULL) {
         return EDDY_ENOTASK;
     }
-    return duration_ns <= 0 ? eddyi_task_yield(task) : eddy_sleep_until(after(task->loop, duration_ns));
+    return duration_ns <= 0 ? eddyi_task_yield(task)
+                            : eddy_sleep_until(after(task->loop, duration_ns));
 }
 
 /* The future of a time: the producer's reference goes with the timer. */

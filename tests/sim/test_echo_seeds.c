@@ -24,7 +24,7 @@
 struct world {
     uint64_t seed;
     char address[EDDY_ADDRESS_TEXT_MAX];
-    int done;           /* clients that got all their bytes back */
+    int done; /* clients that got all their bytes back */
 };
 
 static int64_t echo(eddy_stream *peer, void *arg) {

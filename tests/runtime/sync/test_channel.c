@@ -204,7 +204,8 @@ LOOP_TEST(select_starves_no_case) {
     }
 }
 
-/* ---- across loops: nothing is lost, nothing is doubled ---------------------------------------- */
+/* ---- across loops: nothing is lost, nothing is doubled
+ * ---------------------------------------- */
 
 #define ITEMS 4000
 
