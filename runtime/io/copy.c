@@ -22,12 +22,18 @@ static int ended(int64_t left) {
     return left < 0 ? 0 : EDDY_EEND;
 }
 
+/* A close of one end interrupts what waits at the other: that is no cancel. */
+static int failed(const eddy_stream *dst, const eddy_stream *src, int64_t error) {
+    bool interrupted = error == -ECANCELED && eddyi_task_cancelled(eddyi_task_here) == 0;
+    return interrupted && (dst->closing || src->closing) ? EDDY_ECLOSED : (int)error;
+}
+
 static int through_buffer(eddy_stream *dst, eddy_stream *src, int64_t left, char *buffer,
                           size_t cap) {
     while (left != 0) {
         int64_t n = eddyi_stream_read_inside(src, buffer, next_len(left, cap));
         if (n <= 0) {
-            return n == 0 ? ended(left) : (int)n;
+            return n == 0 ? ended(left) : failed(dst, src, n);
         }
         int r = go_on(dst, src);
         if (r == 0) {
@@ -38,7 +44,7 @@ static int through_buffer(eddy_stream *dst, eddy_stream *src, int64_t left, char
             r = go_on(dst, src);
         }
         if (r < 0) {
-            return r;
+            return failed(dst, src, r);
         }
     }
     return 0;
@@ -54,9 +60,9 @@ static int64_t directly(eddy_stream *dst, eddy_stream *src, int64_t left) {
         dst->written_count += (uint64_t)n;
         return n;
     }
-    int code = eddyi_task_cancelled(eddyi_task_here);
-    return src->closing ? eddyi_stream_outcome(src, n, src->read_idle, code)
-                        : eddyi_stream_outcome(dst, n, src->read_idle || dst->write_idle, code);
+    bool idle = src->read_idle || dst->write_idle;
+    return eddyi_stream_outcome(src->closing ? src : dst, n, idle,
+                                eddyi_task_cancelled(eddyi_task_here));
 }
 
 static int copy(eddy_stream *dst, eddy_stream *src, int64_t left) {
@@ -67,7 +73,7 @@ static int copy(eddy_stream *dst, eddy_stream *src, int64_t left) {
             break;
         }
         if (n <= 0) {
-            return n == 0 ? ended(left) : (int)n;
+            return n == 0 ? ended(left) : failed(dst, src, n);
         }
         left -= left < 0 ? 0 : n;
         int r = left == 0 ? 0 : go_on(dst, src);
@@ -102,7 +108,12 @@ int eddy_stream_copy(eddy_stream *dst, eddy_stream *src, int64_t len) {
     }
     r = eddyi_stream_enter(dst, &dst->writing);
     if (r == 0) {
-        r = copy(dst, src, len);
+        src->copied_to = dst;
+        dst->copied_from = src;
+        /* The second checkpoint may have let somebody begin to close the source. */
+        r = src->closing ? EDDY_ECLOSED : copy(dst, src, len);
+        src->copied_to = NULL;
+        dst->copied_from = NULL;
         eddyi_stream_leave(dst, &dst->writing);
     }
     eddyi_stream_leave(src, &src->reading);

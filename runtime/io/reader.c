@@ -32,6 +32,7 @@ struct eddy_reader {
     size_t first_cap; /* how much of `first` is used: no more than `size` */
     uint64_t count;  /* bytes consumed */
     bool busy;       /* a task is inside */
+    bool charged;    /* it has had its checkpoint and has not read since */
     bool streaming;  /* the last read brought much: more is likely to be there already */
     char first[FIRST_BYTES];
 };
@@ -57,6 +58,7 @@ int eddy_reader_new(eddy_stream *stream, const eddy_reader_opts *opts, eddy_read
     reader->size = size;
     reader->count = 0;
     reader->busy = false;
+    reader->charged = false;
     reader->streaming = false;
     *ret_reader = reader;
     return 0;
@@ -81,27 +83,33 @@ eddy_reader *eddy_reader_free(eddy_reader *reader) {
 
 /* ---- who may come in ------------------------------------------------------------------------- */
 
+/* The stream counts as being read for as long as somebody is in here, also while all comes from the
+ * buffer: so a close by another task waits for this one, wherever it was let yield. */
 static int enter(eddy_reader *reader) {
-    eddy_task *task;
-    if (reader->loop != eddyi_loop_here) {
-        return eddyi_loop_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
+    if (EDDYI_UNLIKELY(reader->stream->class->read == NULL)) {
+        return -EBADF;
     }
-    if (EDDYI_UNLIKELY(reader->busy)) {
-        int r = eddyi_task_enter(&task);
-        return r < 0 ? r : -EBUSY;
-    }
-    /* The checkpoint may let others run, who must find it taken. */
-    reader->busy = true;
-    int r = eddyi_task_enter(&task);
-    if (EDDYI_UNLIKELY(r < 0)) {
-        reader->busy = false;
+    int r = eddyi_stream_enter(reader->stream, &reader->stream->reading);
+    if (EDDYI_LIKELY(r == 0)) {
+        reader->busy = true;
+        reader->charged = true;
     }
     return r;
 }
 
 static int64_t leave(eddy_reader *reader, int64_t result) {
     reader->busy = false;
+    eddyi_stream_leave(reader->stream, &reader->stream->reading);
     return result;
+}
+
+/* Before each read: the checkpoint, which the first one had in `enter`. */
+static int go_on(eddy_reader *reader) {
+    if (reader->charged) {
+        reader->charged = false;
+        return 0;
+    }
+    return eddyi_stream_go_on(reader->stream);
 }
 
 /* ---- the buffer ------------------------------------------------------------------------------ */
@@ -173,15 +181,21 @@ static int64_t filled(eddy_reader *reader, int64_t n) {
 /* Nothing is buffered, but much came last time: takes what is there, in a block, without waiting.
  * -EAGAIN: nothing is, or there is no block. */
 static int64_t fill_now(eddy_reader *reader) {
-    if (reader->stream->class->read_try == NULL ||
+    eddy_stream *stream = reader->stream;
+    if (stream->class->read_try == NULL ||
         (reader->data == reader->first && move_to(reader, reader->size) < 0)) {
         return -EAGAIN;
     }
-    return filled(reader, eddy_stream_read_try(reader->stream, reader->data, reader->cap));
+    int64_t n = stream->class->read_try(stream, reader->data, reader->cap);
+    return n == -EAGAIN ? n : filled(reader, eddyi_stream_read_end(stream, n, 0));
 }
 
 /* Reads at least one byte more, on the way to `want` buffered ones: how many came, 0 at the end. */
 static int64_t fill(eddy_reader *reader, size_t want) {
+    int r = go_on(reader);
+    if (r < 0) {
+        return r;
+    }
     if (reader->start == reader->end) {
         reader->start = 0;
         reader->end = 0;
@@ -192,14 +206,11 @@ static int64_t fill(eddy_reader *reader, size_t want) {
             }
         }
         give_block_back(reader);
-    } else {
-        int r = make_room(reader, want);
-        if (r < 0) {
-            return r;
-        }
+    } else if ((r = make_room(reader, want)) < 0) {
+        return r;
     }
-    return filled(reader, eddy_stream_read(reader->stream, reader->data + reader->end,
-                                           reader->cap - reader->end));
+    return filled(reader, eddyi_stream_read_inside(reader->stream, reader->data + reader->end,
+                                                   reader->cap - reader->end));
 }
 
 /* What a fill that brought nothing means to a call that needs more than there is. */
@@ -222,7 +233,8 @@ static size_t copy_out(eddy_reader *reader, void *dst, size_t cap) {
 static int64_t read_some(eddy_reader *reader, void *dst, size_t cap) {
     if (buffered(reader) == 0 && cap >= reader->first_cap) {
         give_block_back(reader);
-        int64_t n = eddy_stream_read(reader->stream, dst, cap);
+        int64_t n = go_on(reader);
+        n = n < 0 ? n : eddyi_stream_read_inside(reader->stream, dst, cap);
         reader->count += n > 0 ? (uint64_t)n : 0;
         return n;
     }

@@ -181,7 +181,7 @@ static int64_t writev_inside(eddy_stream *stream, const struct iovec *iov, int c
     return eddyi_stream_write_end(stream, n, eddyi_task_cancelled(eddyi_task_here));
 }
 
-static int write_iov_inside(eddy_stream *stream, struct iovec *iov, int count) {
+int eddyi_stream_write_iov_inside(eddy_stream *stream, struct iovec *iov, int count) {
     while (count > 0) {
         int64_t n = writev_inside(stream, iov, count);
         if (n < 0) {
@@ -215,7 +215,7 @@ int eddy_stream_write_slices(eddy_stream *stream, const eddy_slice *slices, size
     }
     struct iovec iov[SLICES_MAX];
     int used = gather(iov, slices, count);
-    r = write_iov_inside(stream, iov, used);
+    r = eddyi_stream_write_iov_inside(stream, iov, used);
     eddyi_stream_leave(stream, &stream->writing);
     return r;
 }
@@ -251,6 +251,12 @@ int eddy_stream_shutdown(eddy_stream *stream) {
     return stream->class->shutdown == NULL ? -ENOTSUP : stream->class->shutdown(stream);
 }
 
+static void interrupt(eddy_stream *stream, bool reads, bool writes) {
+    if (stream != NULL && stream->class->interrupt != NULL) {
+        stream->class->interrupt(stream, reads, writes);
+    }
+}
+
 int eddy_stream_close(eddy_stream *stream) {
     eddy_task *task = eddyi_task_here;
     if (stream == NULL) {
@@ -267,9 +273,9 @@ int eddy_stream_close(eddy_stream *stream) {
     eddyi_timer_disarm(stream->loop, &stream->idle);
     if (stream->reading || stream->writing) {
         stream->closer = task;
-        if (stream->class->interrupt != NULL) {
-            stream->class->interrupt(stream, true, true);
-        }
+        interrupt(stream, true, true);
+        interrupt(stream->copied_to, false, true);
+        interrupt(stream->copied_from, true, false);
         while (stream->reading || stream->writing) {
             struct eddyi_wait wait = {.what = "close"};
             eddyi_task_park(task, &wait);

@@ -62,6 +62,8 @@ struct eddy_stream {
     bool read_idle;            /* the idle timer ended the present read: it gives -ETIMEDOUT */
     bool write_idle;
     eddy_task *closer;         /* parked in close until nobody is inside */
+    eddy_stream *copied_to;    /* who reads is a copy, which may wait to write there; or NULL */
+    eddy_stream *copied_from;  /* who writes is a copy, which may wait to read there; or NULL */
     int64_t read_idle_ns;      /* 0: none */
     int64_t write_idle_ns;
     int64_t read_since_ns;     /* when the present read began, or last moved a byte */
@@ -141,5 +143,7 @@ int64_t eddyi_stream_read_inside(eddy_stream *stream, void *dst, size_t cap);
 int64_t eddyi_stream_write_inside(eddy_stream *stream, const void *src, size_t len);
 /* All of it. */
 int eddyi_stream_write_all_inside(eddy_stream *stream, const void *src, size_t len);
+/* Likewise, of parts that are not empty; uses `iov` up. */
+int eddyi_stream_write_iov_inside(eddy_stream *stream, struct iovec *iov, int count);
 
 #endif

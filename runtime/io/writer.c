@@ -58,20 +58,15 @@ int64_t eddy_writer_free(eddy_writer *writer) {
 
 /* ---- who may come in ------------------------------------------------------------------------- */
 
+/* The stream counts as being written for as long as somebody is in here, also while all goes to the
+ * buffer: so a close by another task waits for this one, wherever it was let yield. */
 static int enter(eddy_writer *writer) {
-    eddy_task *task;
-    if (writer->loop != eddyi_loop_here) {
-        return eddyi_loop_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
+    if (EDDYI_UNLIKELY(writer->stream->class->write_some == NULL)) {
+        return -EBADF;
     }
-    if (EDDYI_UNLIKELY(writer->busy)) {
-        int r = eddyi_task_enter(&task);
-        return r < 0 ? r : -EBUSY;
-    }
-    /* The checkpoint may let others run, who must find it taken. */
-    writer->busy = true;
-    int r = eddyi_task_enter(&task);
-    if (EDDYI_UNLIKELY(r < 0)) {
-        writer->busy = false;
+    int r = eddyi_stream_enter(writer->stream, &writer->stream->writing);
+    if (EDDYI_LIKELY(r == 0)) {
+        writer->busy = true;
     }
     return r;
 }
@@ -113,6 +108,7 @@ static int leave(eddy_writer *writer, int result) {
         give_block_back(writer); /* taken for a text that came to nothing */
     }
     writer->busy = false;
+    eddyi_stream_leave(writer->stream, &writer->stream->writing);
     return result;
 }
 
@@ -122,8 +118,7 @@ static int flush(eddy_writer *writer) {
         return 0;
     }
     uint64_t before = writer->stream->written_count;
-    int r = eddy_stream_write(writer->stream, writer->data + writer->start, len);
-    /* Also after EDDY_ECLOSED the stream is there until this task waits again. */
+    int r = eddyi_stream_write_all_inside(writer->stream, writer->data + writer->start, len);
     went_out(writer, r == 0 ? len : (size_t)(writer->stream->written_count - before));
     return r;
 }
@@ -148,12 +143,13 @@ static int append(eddy_writer *writer, const void *src, size_t len) {
 /* What is buffered and what is new, in one write. */
 static int write_through(eddy_writer *writer, const void *src, size_t len) {
     size_t old = buffered(writer);
-    eddy_slice slices[2] = {
-        eddy_slice_from(old == 0 ? NULL : writer->data + writer->start, old),
-        eddy_slice_from(src, len),
+    struct iovec iov[2] = {
+        {.iov_base = old == 0 ? NULL : writer->data + writer->start, .iov_len = old},
+        {.iov_base = (void *)(uintptr_t)src, .iov_len = len},
     };
     uint64_t before = writer->stream->written_count;
-    int r = eddy_stream_write_slices(writer->stream, slices, 2);
+    int r = old == 0 ? eddyi_stream_write_all_inside(writer->stream, src, len)
+                     : eddyi_stream_write_iov_inside(writer->stream, iov, 2);
     size_t moved = r == 0 ? old + len : (size_t)(writer->stream->written_count - before);
     writer->count += moved > old ? moved - old : 0;
     if (old > 0) {

@@ -56,8 +56,8 @@ static inline void wait_until(const bool *flag) {
 }
 
 /*
- * A stream over bytes of the test: gives and takes at most `chunk` at a time, fails once where it is
- * told to, and keeps what was written.
+ * A stream over bytes of the test: gives and takes at most `chunk` at a time, fails once where it
+ * is told to, and keeps what was written.
  */
 struct odd {
     eddy_stream base;

@@ -365,6 +365,48 @@ LOOP_TEST(a_cancelled_line_is_still_there) {
     CHECK_OK(eddy_stream_close(b));
 }
 
+struct busy_line {
+    eddy_reader *reader;
+    int lines;
+    int64_t result;
+};
+
+static int64_t read_lines(void *arg) {
+    struct busy_line *busy = arg;
+    eddy_slice line;
+    do {
+        eddyi_loop_here->budget = 0; /* each call yields before it takes a line from the buffer */
+        busy->result = eddy_reader_line(busy->reader, 10, &line);
+        busy->lines += busy->result == 1;
+    } while (busy->result == 1);
+    return 0;
+}
+
+LOOP_TEST(a_close_waits_for_a_task_that_reads_from_the_buffer) {
+    eddy_stream *a;
+    eddy_stream *b;
+    eddy_slice slice;
+    struct busy_line busy = {0};
+    CHECK_OK(eddy_memory_pair(600, &a, &b));
+    CHECK_OK(eddy_reader_new(b, NULL, &busy.reader));
+    char text[500];
+    memset(text, '\n', sizeof text);
+    CHECK_OK(eddy_stream_write(a, text, sizeof text));
+    CHECK_EQ(eddy_reader_peek(busy.reader, sizeof text, &slice), sizeof text);
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(read_lines, &busy, 0));
+    while (busy.lines < 5) {
+        CHECK_OK(eddy_yield());
+    }
+    CHECK_OK(eddy_stream_close(b));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_ERR(busy.result, EDDY_ECLOSED);
+    CHECK(busy.lines < 500);
+    eddy_reader_free(busy.reader);
+    CHECK_OK(eddy_stream_close(a));
+}
+
 LOOP_TEST(a_second_task_is_busy) {
     eddy_stream *a;
     eddy_stream *b;
@@ -384,6 +426,7 @@ LOOP_TEST(a_second_task_is_busy) {
     CHECK_ERR(eddy_reader_read(waiting.reader, buf, 1), -EBUSY);
     CHECK_ERR(eddy_reader_exactly(waiting.reader, buf, 1), -EBUSY);
     CHECK_ERR(eddy_reader_all(waiting.reader, 1, &out), -EBUSY);
+    CHECK_ERR(eddy_stream_read(b, buf, 1), -EBUSY);
     CHECK_OK(eddy_stream_close(b)); /* ends the wait */
     CHECK_OK(eddy_scope_leave(&scope, 0));
     CHECK_ERR(waiting.result, EDDY_ECLOSED);
