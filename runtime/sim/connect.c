@@ -161,6 +161,19 @@ static void confirmation_arrives(struct eddyi_sim_event *event) {
     eddyi_sim_wake(listener);
 }
 
+/* Sends the last part of the handshake on its way; gives the time of its arrival. Who connected
+ * first is accepted first: it is one machine, and on a loopback nothing overtakes. */
+static int64_t confirm(struct eddyi_sim_socket *child) {
+    struct eddyi_sim_socket *listener = child->listener;
+    int64_t at_ns = after_journey(child, confirmation_arrives);
+    if (at_ns < listener->last_queued_ns) {
+        at_ns = listener->last_queued_ns;
+        eddyi_sim_event_set(child->host->world, &child->shake, at_ns);
+    }
+    listener->last_queued_ns = at_ns;
+    return at_ns;
+}
+
 static void answer_arrives(struct eddyi_sim_event *event) {
     struct eddyi_sim_socket *socket = socket_of(event);
     struct eddyi_sim_socket *child = eddyi_sim_peer(socket);
@@ -168,8 +181,7 @@ static void answer_arrives(struct eddyi_sim_event *event) {
     note(socket, EDDYI_SIM_NOTE_CONNECTED, child == NULL ? 0 : (int64_t)child->id, 0);
     if (child != NULL) {
         /* Otherwise the listener was closed meanwhile, and a reset follows the answer. */
-        int64_t at_ns = after_journey(child, confirmation_arrives);
-        eddyi_sim_lane_out(socket)->last_at_ns = at_ns;
+        eddyi_sim_lane_out(socket)->last_at_ns = confirm(child);
     }
     eddyi_sim_wake(socket);
 }

@@ -59,6 +59,7 @@ struct eddyi_sim_socket {
     /* LISTENING */
     int backlog;
     uint64_t pending;             /* in the two lists */
+    int64_t last_queued_ns;       /* when the latest of them will be in `accepting` */
     struct eddyi_list shaking;    /* by in_listener */
     struct eddyi_list accepting;  /* shaken, by in_listener, the oldest first */
     struct eddyi_list connectors; /* AF_UNIX: who waits for room, by in_listener */

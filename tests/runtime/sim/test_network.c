@@ -522,3 +522,29 @@ TEST(descriptors_run_out_as_the_process_limit_says) {
     net_close(&net, listener);
     eddy_loop_free(loop);
 }
+
+static void accepted_in_order(struct net *net) {
+    struct sockaddr_in address;
+    int clients[6];
+    int listener = net_listener(net, 8, &address);
+    for (int i = 0; i < 6; i++) {
+        clients[i] = net_socket(net, AF_INET);
+        CHECK_OK(net_connect(net, clients[i], &address, sizeof address));
+    }
+    for (int i = 0; i < 6; i++) {
+        struct sockaddr_in peer;
+        struct sockaddr_in own;
+        socklen_t len = sizeof peer;
+        int fd = (int)CHECK_OK(net_accept(net, listener));
+        CHECK_OK(HOST(net, getpeername, fd, (struct sockaddr *)&peer, &len));
+        CHECK_OK(HOST(net, getsockname, clients[i], (struct sockaddr *)&own, &len));
+        CHECK_EQ(peer.sin_port, own.sin_port);
+        net_close(net, fd);
+        net_close(net, clients[i]);
+    }
+    net_close(net, listener);
+}
+
+TEST(who_connected_first_is_accepted_first) {
+    on_both(accepted_in_order);
+}
