@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chunked bodies. Pieces give what the whole gives, and data that was taken out can be put back. */
+/*
+ * Chunked bodies. Pieces give what the whole gives, a plain reading of what was taken finds the
+ * same, and data that was taken out can be put back.
+ */
 #include <eddy/net/http/chunked.h>
 #include <eddy/net/http/head.h>
 #include <eddy/runtime/base/buffer.h>
@@ -57,6 +60,48 @@ static void require_same(const struct decoded *a, const struct decoded *b) {
     REQUIRE(eddy_slice_equal(eddy_buffer_slice(&a->data), eddy_buffer_slice(&b->data)));
 }
 
+/* The line at the front of `rest`, which ends in CRLF and has neither byte in it. */
+static eddy_slice take_line(eddy_slice *rest) {
+    int64_t len = eddy_slice_find(*rest, '\r');
+    REQUIRE(len >= 0 && (size_t)len + 1 < rest->len && rest->data[len + 1] == '\n');
+    eddy_slice line = eddy_slice_sub(*rest, 0, (size_t)len);
+    REQUIRE(eddy_slice_find(line, '\n') < 0);
+    *rest = eddy_slice_sub(*rest, (size_t)len + 2, rest->len);
+    return line;
+}
+
+/* Reads a body that was taken once more, as plainly as can be. */
+static void require_plain_reading(eddy_slice text, const struct decoded *whole) {
+    eddy_slice rest = eddy_slice_sub(text, 0, (size_t)whole->result);
+    eddy_slice data = eddy_buffer_slice(&whole->data);
+    uint64_t size;
+    do {
+        char digits[32] = "";
+        char *end;
+        eddy_slice line = take_line(&rest);
+        REQUIRE(line.len > 0);
+        memcpy(digits, line.data, line.len < 31 ? line.len : 31);
+        size = strtoull(digits, &end, 16);
+        size_t count = (size_t)(end - digits);
+        REQUIRE(count > 0 && count <= 16 && size <= INT64_MAX);
+        REQUIRE(digits[0] != ' ' && digits[0] != '+' && digits[0] != '-' && digits[1] != 'x');
+        REQUIRE(count == line.len || strchr("; \t", line.data[count]) != NULL);
+        if (size > 0) {
+            REQUIRE(size <= rest.len && size <= data.len);
+            REQUIRE(memcmp(rest.data, data.data, size) == 0);
+            rest = eddy_slice_sub(rest, size, rest.len);
+            data = eddy_slice_sub(data, size, data.len);
+            REQUIRE(take_line(&rest).len == 0);
+        }
+    } while (size > 0);
+    REQUIRE(data.len == 0);
+    while (rest.len > 0) {
+        eddy_slice line = take_line(&rest);
+        REQUIRE((line.len == 0) == (rest.len == 0));
+        REQUIRE(line.len == 0 || eddy_slice_find(line, ':') > 0);
+    }
+}
+
 /* Writes the data as chunks of `step` bytes and reads it again. */
 static void require_encoded_and_decoded(eddy_slice data, size_t step) {
     eddy_buffer out = {0};
@@ -111,6 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct decoded pieces = decode(text, &opts, first, step);
     require_same(&whole, &pieces);
     if (whole.done) {
+        require_plain_reading(text, &whole);
         require_encoded_and_decoded(eddy_buffer_slice(&whole.data), step);
     }
     if (limits == 0) {
