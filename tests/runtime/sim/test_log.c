@@ -189,7 +189,10 @@ TEST(every_seed_run_twice_gives_the_same_bytes) {
         EDDY_AUTO(eddy_buffer) first = {0};
         EDDY_AUTO(eddy_buffer) second = {0};
         uint64_t hash = run_seed(seed, true, &first).hash;
+        /* Another loop takes the first one's place in memory: no address may play a part. */
+        eddy_loop *other = sim_loop(seed);
         CHECK_EQ(run_seed(seed, true, &second).hash, hash);
+        eddy_loop_free(other);
         CHECK_BYTES(second.data, second.len, first.data, first.len);
         CHECK_EQ(run_seed(seed, false, NULL).hash, hash);
     }

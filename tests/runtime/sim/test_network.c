@@ -492,6 +492,43 @@ TEST(a_handshake_that_is_given_up_leaves_no_socket) {
     on_sim(leave_while_connecting);
 }
 
+/* A listener that closes in the midst of a handshake: the client is refused, or connects and is then
+ * reset; never something between. */
+static void listener_leaves(struct net *net) {
+    struct sockaddr_in address;
+    for (int steps = 0; steps < 8; steps++) {
+        struct eddyi_handle handle;
+        int ends = 0;
+        char byte;
+        int listener = net_listener(net, 4, &address);
+        eddyi_handle_init(&handle, net_socket(net, AF_INET), EDDYI_HANDLE_SOCKET);
+        struct eddyi_op op = make_op(EDDYI_OP_CONNECT, &handle, &ends);
+        op.addr = (struct sockaddr *)&address;
+        op.len = sizeof address;
+        eddyi_op_submit(net->loop, &op);
+        for (int i = 0; i < steps; i++) {
+            net->loop->driver->wait(net->loop, now_of(net->loop) + EDDY_S);
+        }
+        net_close(net, listener);
+        wait_ends(net->loop, &ends, 1);
+        if (op.result == 0) {
+            CHECK_ERR(net_recv(net, handle.fd, &byte, 1), -ECONNRESET);
+            CHECK_EQ(net_recv(net, handle.fd, &byte, 1), 0);
+        } else {
+            /* Reset already when the connect could tell, as the kernel tells it. */
+            CHECK(op.result == -ECONNREFUSED || op.result == -ECONNRESET);
+        }
+        settle(net->loop);
+        CHECK(eddyi_sim_socket_of(&eddyi_sim_of(net->loop)->host, handle.fd)->state ==
+              EDDYI_SIM_CLOSED);
+        eddyi_handle_close(net->loop, &handle);
+    }
+}
+
+TEST(a_listener_that_closes_during_a_handshake_refuses_or_resets) {
+    on_sim(listener_leaves);
+}
+
 TEST(descriptors_run_out_as_the_process_limit_says) {
     eddy_loop *loop = calm_loop();
     struct net net = {loop->host, loop};

@@ -348,6 +348,65 @@ TEST(what_is_not_simulated_is_refused) {
     on_sim(unknown_flags);
 }
 
+/* Counts how often a send, and how often a receive, moved less than it could. */
+static void count_short(uint64_t seed, bool calm, int ret_counts[2]) {
+    eddy_loop *loop = sim_loop(seed);
+    CHECK_OK(eddy_sim_calm(loop, calm));
+    struct net net = {loop->host, loop};
+    static char bulk[8000];
+    int fds[2];
+    net_pair(&net, fds);
+    for (int i = 0; i < 10; i++) {
+        int64_t n = CHECK_OK(net_send(&net, fds[0], bulk, sizeof bulk));
+        ret_counts[0] += n < (int64_t)sizeof bulk;
+        settle(loop);
+        int64_t got = CHECK_OK(net_recv(&net, fds[1], bulk, sizeof bulk));
+        ret_counts[1] += got < n;
+        net_recv_exactly(&net, fds[1], bulk, (size_t)(n - got));
+    }
+    net_close(&net, fds[0]);
+    net_close(&net, fds[1]);
+    eddy_loop_free(loop);
+}
+
+TEST(counts_are_short_in_many_worlds_and_never_in_a_calm_one) {
+    int counts[2] = {0};
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        count_short(seed, true, counts);
+    }
+    CHECK_EQ(counts[0] + counts[1], 0);
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        count_short(seed, false, counts);
+    }
+    CHECK(counts[0] > 20);
+    CHECK(counts[1] > 20);
+}
+
+/* An attempt may find nothing where there is something: some worlds do that, a calm one does not. */
+TEST(attempts_come_too_early_in_some_worlds) {
+    int denied = 0;
+    for (uint64_t seed = 0; seed <= 20; seed++) {
+        eddy_loop *loop = seed == 0 ? calm_loop() : sim_loop(seed);
+        struct net net = {loop->host, loop};
+        struct eddyi_handle handle;
+        char byte;
+        int fds[2];
+        net_pair(&net, fds);
+        eddyi_handle_init(&handle, fds[1], EDDYI_HANDLE_SOCKET);
+        struct eddyi_op op = {.kind = EDDYI_OP_RECV, .handle = &handle, .buf = &byte, .len = 1};
+        for (int i = 0; i < 30; i++) {
+            CHECK_EQ(net_send(&net, fds[0], "x", 1), 1);
+            settle(loop);
+            denied += eddyi_op_attempt(loop, &op) == -EAGAIN;
+        }
+        CHECK(seed != 0 || denied == 0);
+        net_close(&net, fds[0]);
+        eddyi_handle_close(loop, &handle);
+        eddy_loop_free(loop);
+    }
+    CHECK(denied > 20);
+}
+
 /* ---- back-pressure ---------------------------------------------------------------------------------- */
 
 /* Sends until nothing more goes in; gives how much that was. */

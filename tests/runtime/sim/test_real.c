@@ -69,6 +69,17 @@ TEST(a_wake_before_the_wait_ends_it_at_once) {
     eddy_loop_free(loop);
 }
 
+/* The other thread's write may come after its wake was already taken notice of. */
+TEST(a_wake_that_comes_late_is_forgotten_after_one_turn) {
+    eddy_loop *loop = sim_loop(3);
+    struct pollfd poller = {.fd = eddyi_sim_of(loop)->wake_fd, .events = POLLIN};
+    uint64_t one = 1;
+    CHECK_EQ(write(poller.fd, &one, sizeof one), sizeof one);
+    loop->driver->wait(loop, EDDY_NEVER);
+    CHECK_EQ(poll(&poller, 1, 0), 0);
+    eddy_loop_free(loop);
+}
+
 /* ---- pipes and the like -------------------------------------------------------------------------- */
 
 static struct eddyi_op read_op(struct eddyi_handle *handle, void *buf, size_t len, int *ends) {
