@@ -165,7 +165,7 @@ TEST(send_of_several_parts_gathers_them) {
     send.op.len = 3;
     int64_t n = run(fix.loop, send);
     CHECK(n >= 1 && n <= 9);
-    send_all(fix.loop, &fix.b, "head body" + n, 9 - (size_t)n);
+    send_all(fix.loop, &fix.b, &"head body"[n], 9 - (size_t)n);
     take(fix.loop, &fix.a, NULL, "head body");
     tear_down(&fix);
 }
