@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules of behaviour that hold for the whole library, one case or more for each, on every
+ * driver. The rooms' own tests go into the corners; here stands what a user may rely on without
+ * knowing which room a call is from.
+ */
+#include <eddy/eddy.h>
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "test.h"
+
+/* A connected pair over the driver's own TCP. */
+struct pair {
+    eddy_stream *near;
+    eddy_stream *far;
+};
+
+static struct pair connect_pair(void) {
+    struct pair pair;
+    eddy_listener *listener;
+    char text[EDDY_ADDRESS_TEXT_MAX];
+    CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &listener));
+    eddy_address address = eddy_listener_address(listener);
+    CHECK_OK(eddy_address_format(&address, text, sizeof text));
+    CHECK_OK(eddy_tcp_connect(text, NULL, &pair.near));
+    CHECK_OK(eddy_listener_accept(listener, &pair.far));
+    CHECK_OK(eddy_listener_close(listener));
+    return pair;
+}
+
+static void close_pair(struct pair *pair) {
+    CHECK_OK(eddy_stream_close(pair->near));
+    CHECK_OK(eddy_stream_close(pair->far));
+}
+
+static int64_t fails(void *arg) {
+    (void)arg;
+    return -EIO;
+}
+
+static int64_t sleeps(void *arg) {
+    (void)arg;
+    return eddy_sleep(EDDY_NEVER);
+}
+
+/* ---- 1. results ------------------------------------------------------------------------------ */
+
+LOOP_TEST(rule_01_errors_are_the_kernels_or_from_one_table_and_errno_is_left_alone) {
+    eddy_stream *stream = NULL;
+    errno = 4711;
+    CHECK_ERR(eddy_tcp_connect("127.0.0.1:1", NULL, &stream), -ECONNREFUSED);
+    CHECK(stream == NULL); /* outputs are written on success only */
+    CHECK_ERR(eddy_tcp_connect("nonsense", NULL, &stream), EDDY_EADDRESS);
+    CHECK(strlen(eddy_error_detail()) > 0);
+    CHECK_STR(eddy_error_name(EDDY_EADDRESS), "EDDY_EADDRESS");
+    CHECK_STR(eddy_error_name(-ECONNREFUSED), "ECONNREFUSED");
+}
+
+LOOP_TEST(rule_01_what_returns_a_future_never_returns_null) {
+    eddy_future *failed = eddy_task_start(NULL, NULL, 0);
+    CHECK(failed != NULL);
+    CHECK_ERR(eddy_await(failed), -EINVAL);
+}
+
+/* ---- 2. buffers ------------------------------------------------------------------------------ */
+
+static int64_t reads_into_its_stack(void *arg) {
+    char buf[4096];
+    memset(buf, 'x', sizeof buf);
+    int64_t n = eddy_stream_read(arg, buf, sizeof buf);
+    /* The kernel has let go: what comes later goes to another buffer. */
+    memset(buf, 'y', sizeof buf);
+    int r = eddy_yield();
+    (void)r;
+    for (size_t i = 0; i < sizeof buf; i++) {
+        CHECK_EQ(buf[i], 'y');
+    }
+    return n;
+}
+
+LOOP_TEST(rule_02_a_stack_buffer_is_safe_after_a_cancel) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    char buf[8];
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(reads_into_its_stack, pair.near, 0));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_OK(eddy_stream_write(pair.far, "late", 4));
+    CHECK_OK(eddy_stream_read_exact(pair.near, buf, 4)); /* not a byte went astray */
+    CHECK_BYTES(buf, 4, "late", 4);
+    close_pair(&pair);
+}
+
+/* ---- 3. two layers, one verb list ------------------------------------------------------------ */
+
+LOOP_TEST(rule_03_try_never_suspends_and_start_gives_a_future) {
+    struct pair pair = connect_pair();
+    char buf[8];
+    CHECK_ERR(eddy_stream_read_try(pair.near, buf, sizeof buf), -EAGAIN);
+    eddy_future *read = eddy_stream_read_start(pair.near, buf, sizeof buf);
+    CHECK_OK(eddy_stream_write(pair.far, "abc", 3));
+    int64_t n = eddy_await(read);
+    CHECK(n >= 1 && n <= 3);
+    CHECK_BYTES(buf, (size_t)n, "abc", (size_t)n);
+    close_pair(&pair);
+}
+
+TEST(rule_03_without_a_task_suspending_calls_say_so) {
+    CHECK_ERR(eddy_sleep(1), EDDY_ENOTASK);
+    CHECK_ERR(eddy_yield(), EDDY_ENOTASK);
+    eddy_stream *stream;
+    CHECK_ERR(eddy_tcp_connect("127.0.0.1:1", NULL, &stream), EDDY_ENOTASK);
+}
+
+/* ---- 4. structure ---------------------------------------------------------------------------- */
+
+LOOP_TEST(rule_04_a_scope_ends_when_all_in_it_has_ended_and_gives_the_first_failure) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(sleeps, NULL, 0));
+    CHECK_OK(eddy_spawn(fails, NULL, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 1);
+}
+
+static int unobserved;
+
+static void on_unobserved(int64_t error, const char *site, const char *name, void *ctx) {
+    (void)site;
+    (void)name;
+    (void)ctx;
+    CHECK_EQ(error, -EIO);
+    unobserved++;
+}
+
+static int64_t forgets_a_failure(void *arg) {
+    (void)arg;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    eddy_future *failed = eddy_task_start(fails, NULL, 0);
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    (void)failed;
+    return eddy_scope_leave(&scope, 0);
+}
+
+TEST(rule_04_a_failure_that_nobody_observes_reaches_a_hook) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(&(eddy_loop_opts){.on_unobserved = on_unobserved}, &loop));
+    CHECK_OK(eddy_loop_call(loop, forgets_a_failure, NULL));
+    eddy_loop_free(loop);
+    CHECK_EQ(unobserved, 1);
+}
+
+/* ---- 5. cancellation ------------------------------------------------------------------------- */
+
+LOOP_TEST(rule_05_a_cancel_is_sticky_checked_before_inline_attempts_and_never_stops_a_close) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    char buf[8];
+    CHECK_OK(eddy_stream_write(pair.far, "there", 5));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    for (int i = 0; i < 3; i++) {
+        CHECK_ERR(eddy_stream_read(pair.near, buf, sizeof buf), -ECANCELED);
+        CHECK_ERR(eddy_stream_write(pair.near, buf, 1), -ECANCELED);
+        CHECK_ERR(eddy_sleep(1), -ECANCELED);
+    }
+    close_pair(&pair);
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+static int64_t reads_until_closed(void *arg) {
+    char buf[8];
+    CHECK_ERR(eddy_stream_read(arg, buf, sizeof buf), EDDY_ECLOSED);
+    return 0;
+}
+
+LOOP_TEST(rule_05_a_stream_closed_by_another_task_says_so) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(reads_until_closed, pair.near, 0));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    close_pair(&pair);
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+/* ---- 6. committed progress ------------------------------------------------------------------- */
+
+LOOP_TEST(rule_06_what_moved_before_a_deadline_is_known) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    char buf[8];
+    CHECK_OK(eddy_stream_write(pair.far, "abc", 3));
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = 50 * EDDY_MS}));
+    CHECK_ERR(eddy_stream_read_exact(pair.near, buf, sizeof buf), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&scope, -ETIME), -ETIME);
+    CHECK_EQ(eddy_stream_count_read(pair.near), 3);
+    CHECK_BYTES(buf, 3, "abc", 3);
+    CHECK_EQ(eddy_stream_count_written(pair.far), 3);
+    close_pair(&pair);
+}
+
+/* ---- 7. time --------------------------------------------------------------------------------- */
+
+LOOP_TEST(rule_07_a_deadline_is_etime_a_network_timeout_is_etimedout_and_a_cancel_outranks_both) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    char buf[8];
+    CHECK_OK(eddy_stream_idle_set(pair.near, 5 * EDDY_MS, 0));
+    CHECK_ERR(eddy_stream_read(pair.near, buf, sizeof buf), -ETIMEDOUT);
+    CHECK_OK(eddy_stream_idle_set(pair.near, 0, 0));
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = 5 * EDDY_MS}));
+    CHECK_ERR(eddy_stream_read(pair.near, buf, sizeof buf), -ETIME);
+    CHECK(eddy_scope_expired(&scope));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_ERR(eddy_stream_read(pair.near, buf, sizeof buf), -ECANCELED);
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    close_pair(&pair);
+}
+
+/* ---- 8. threads ------------------------------------------------------------------------------ */
+
+static void *resolves(void *arg) {
+    eddy_promise_resolve(arg, 42);
+    eddy_promise_free(arg);
+    return NULL;
+}
+
+LOOP_TEST(rule_08_a_plain_thread_completes_what_a_task_awaits) {
+    eddy_promise *promise;
+    eddy_future *future;
+    pthread_t thread;
+    CHECK_OK(eddy_promise_new(&promise, &future));
+    CHECK_EQ(pthread_create(&thread, NULL, resolves, promise), 0);
+    CHECK_EQ(eddy_await(future), 42);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    eddy_future_release(future);
+}
+
+static void *uses_a_foreign_stream(void *arg) {
+    char buf[8];
+    CHECK_ERR(eddy_stream_read(arg, buf, sizeof buf), EDDY_ENOTASK);
+    return NULL;
+}
+
+LOOP_TEST(rule_08_a_stream_is_used_on_its_loop) {
+    struct pair pair = connect_pair();
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, uses_a_foreign_stream, pair.near), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    close_pair(&pair);
+}
+
+/* ---- 9. closing ------------------------------------------------------------------------------ */
+
+LOOP_TEST(rule_09_when_close_returns_the_port_is_free) {
+    eddy_listener *listener;
+    char text[EDDY_ADDRESS_TEXT_MAX];
+    CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &listener));
+    eddy_address address = eddy_listener_address(listener);
+    CHECK_OK(eddy_address_format(&address, text, sizeof text));
+    for (int i = 0; i < 10; i++) {
+        eddy_stream *stream;
+        CHECK_OK(eddy_listener_close(listener));
+        CHECK_ERR(eddy_tcp_connect(text, NULL, &stream), -ECONNREFUSED);
+        CHECK_OK(eddy_tcp_listen(text, &(eddy_listen_opts){.no_reuse = true}, &listener));
+    }
+    CHECK_OK(eddy_listener_close(listener));
+}
+
+/* ---- 10. guests' manners --------------------------------------------------------------------- */
+
+LOOP_TEST(rule_10_a_broken_pipe_is_an_error_and_no_signal) {
+    struct pair pair = connect_pair();
+    char bytes[4096] = {0};
+    int r = 0;
+    CHECK_OK(eddy_stream_close(pair.far));
+    while (r == 0) { /* until the reset has come back, or the buffers were full */
+        r = eddy_stream_write(pair.near, bytes, sizeof bytes);
+    }
+    CHECK(r == -EPIPE || r == -ECONNRESET);
+    CHECK_OK(eddy_stream_close(pair.near));
+}
+
+TEST(rule_10_in_a_forked_child_a_loop_is_dead_and_says_so) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    pid_t child = fork();
+    if (child == 0) {
+        bool dead = eddy_loop_run(loop) == EDDY_EFORKED && eddy_loop_poll(loop) == EDDY_EFORKED &&
+                    eddy_loop_call(loop, fails, NULL) == EDDY_EFORKED;
+        eddy_loop_free(loop);
+        _exit(dead ? 0 : 1);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_ERR(eddy_loop_call(loop, fails, NULL), -EIO); /* the parent's lives on */
+    eddy_loop_free(loop);
+}
+
+/* ---- 11. memory ------------------------------------------------------------------------------ */
+
+static int64_t exchange(void *arg) {
+    (void)arg;
+    eddy_listener *listener = NULL;
+    eddy_stream *near = NULL;
+    eddy_stream *far = NULL;
+    char text[EDDY_ADDRESS_TEXT_MAX];
+    char buf[3];
+    int64_t r = eddy_tcp_listen("127.0.0.1:0", NULL, &listener);
+    if (r == 0) {
+        eddy_address address = eddy_listener_address(listener);
+        eddy_address_format(&address, text, sizeof text);
+        r = eddy_tcp_connect(text, NULL, &near);
+    }
+    r = r < 0 ? r : eddy_listener_accept(listener, &far);
+    r = r < 0 ? r : eddy_stream_write(near, "abc", 3);
+    r = r < 0 ? r : eddy_stream_read_exact(far, buf, 3);
+    eddy_stream_close(near);
+    eddy_stream_close(far);
+    eddy_listener_close(listener);
+    /* The simulated network's memory is from the same hook: without it a segment is lost. */
+    bool lost = r == -ETIMEDOUT && strcmp(test_driver(), "sim") == 0;
+    return lost ? -ENOMEM : r;
+}
+
+static int64_t exchange_on_a_loop(void *arg) {
+    eddy_loop *loop;
+    int r = eddy_loop_new(NULL, &loop);
+    if (r < 0) {
+        return r;
+    }
+    int64_t result = eddy_loop_call(loop, exchange, arg);
+    eddy_loop_free(loop);
+    return result;
+}
+
+TEST_TIMEOUT(rule_11_running_out_of_memory_is_an_error_wherever_it_happens, 60) {
+    CHECK(test_each_allocation_fails(exchange_on_a_loop, NULL) > 4);
+}
+
+/* ---- 12. fairness ---------------------------------------------------------------------------- */
+
+static int64_t reads_all_the_time(void *arg) {
+    struct pair *pair = arg;
+    char byte = 'x';
+    for (;;) {
+        int64_t r = eddy_stream_write(pair->far, &byte, 1);
+        r = r < 0 ? r : eddy_stream_read_exact(pair->near, &byte, 1);
+        if (r < 0) {
+            return r;
+        }
+    }
+}
+
+LOOP_TEST(rule_12_a_fast_peer_does_not_starve_the_loop) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(reads_all_the_time, &pair, 0));
+    CHECK_OK(eddy_sleep(5 * EDDY_MS)); /* its timer is looked at all the same */
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    close_pair(&pair);
+}
+
+/* ---- 13. same answers on every driver -------------------------------------------------------- */
+
+LOOP_TEST(rule_13_the_end_of_a_stream_and_a_half_close_look_the_same_everywhere) {
+    struct pair pair = connect_pair();
+    char buf[8];
+    CHECK_OK(eddy_stream_write(pair.near, "ab", 2));
+    CHECK_OK(eddy_stream_shutdown(pair.near));
+    CHECK_OK(eddy_stream_shutdown(pair.near));
+    CHECK_ERR(eddy_stream_write(pair.near, "c", 1), -EPIPE);
+    CHECK_OK(eddy_stream_read_exact(pair.far, buf, 2));
+    CHECK_EQ(eddy_stream_read(pair.far, buf, sizeof buf), 0);
+    CHECK_EQ(eddy_stream_read(pair.far, buf, sizeof buf), 0);
+    CHECK_ERR(eddy_stream_read_exact(pair.far, buf, 1), EDDY_EEND);
+    CHECK_OK(eddy_stream_write(pair.far, "back", 4)); /* the other direction goes on */
+    CHECK_OK(eddy_stream_read_exact(pair.near, buf, 4));
+    close_pair(&pair);
+}
