@@ -29,7 +29,7 @@ void eddyi_sim_lane_done(struct eddyi_sim_world *world, struct eddyi_sim_lane *l
 
 size_t eddyi_sim_lane_room(const struct eddyi_sim_lane *lane) {
     /* A TCP sender keeps its bytes until they are acknowledged, a Unix one until they are read. */
-    uint64_t used = lane->written - (lane->direct ? lane->read : lane->arrived);
+    uint64_t used = lane->written - (lane->direct ? lane->read : lane->arrived) + lane->swallowed;
     return used < lane->send_limit ? (size_t)(lane->send_limit - used) : 0;
 }
 
@@ -81,7 +81,10 @@ int64_t eddyi_sim_lane_write(struct eddyi_sim_lane *lane, const struct iovec *pi
     EDDY_ASSERT(most > 0 && most <= eddyi_sim_lane_room(lane));
     EDDY_ASSERT(!lane->end_written);
     if (lane->reset) {
-        /* The sender does not know yet that nobody is left: the network swallows it. */
+        /* The sender does not know yet that nobody is left: the network swallows it. It fills the
+         * sender's buffer all the same, or one who writes without a pause would never find out,
+         * because no time passes. */
+        lane->swallowed += most;
         return (int64_t)most;
     }
     if (!grow(lane, most)) {

@@ -41,6 +41,7 @@ struct eddyi_sim_lane {
     char *ring;                   /* of `size` bytes, a power of two, or NULL */
     size_t size;
     uint64_t read, arrived, launched, written; /* bytes since the beginning */
+    uint64_t swallowed; /* of a sender that does not know of the reset yet */
     size_t send_limit;
     size_t receive_limit;
     struct eddyi_sim_segment segments[EDDYI_SIM_SEGMENT_MAX];
