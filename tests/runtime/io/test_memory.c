@@ -370,7 +370,7 @@ LOOP_TEST(a_pair_has_idle_timeouts_too) {
     CHECK_OK(eddy_stream_close(b));
 }
 
-/* A byte and a cancel at the same moment: the byte is delivered, the next call reports the cancel. */
+/* A byte and a cancel at the same moment: the byte is delivered, the next call tells the cancel. */
 LOOP_TEST(a_byte_that_comes_with_a_cancel_is_delivered) {
     eddy_stream *a;
     eddy_stream *b;

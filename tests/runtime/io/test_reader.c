@@ -185,7 +185,7 @@ LOOP_TEST(peeking_for_one_byte_more_costs_a_constant_for_each) {
     free(bytes);
 }
 
-/* Keeping much buffered while a little is taken and a little comes must not move it all each time. */
+/* Much is buffered, a little is taken and a little comes: not all of it may be moved each time. */
 LOOP_TEST(a_window_that_slides_costs_a_constant_for_each_byte) {
     enum { LEN = 1024 * 1024, WINDOW = 100 * 1000 };
     char *bytes = malloc(LEN);
