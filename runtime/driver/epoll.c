@@ -56,7 +56,7 @@
 struct slot {
     struct eddyi_handle *handle; /* NULL: free, and `fd` is the index of the next free one */
     uint32_t generation : 31;    /* counts the uses */
-    uint32_t own : 1;            /* `fd` is the driver's: a duplicate, or opened a second time */
+    uint32_t own : 1;            /* `fd` is the driver's: a duplicate */
     int fd;                      /* what is registered */
 };
 
@@ -143,12 +143,8 @@ static int attach(struct epoll_state *state, struct eddyi_handle *handle) {
     struct slot *slot = &state->slots[index];
     struct epoll_event event = {.events = ALL_EVENTS,
                                 .data.u64 = (uint64_t)slot->generation << 32 | index};
-    int own = handle->kind == EDDYI_HANDLE_POLLABLE ? eddyi_epoll_reopen(handle->fd) : -1;
-    int fd = add_descriptor(state, own >= 0 ? own : handle->fd, &event);
+    int fd = add_descriptor(state, handle->fd, &event);
     if (fd < 0) {
-        if (own >= 0) {
-            close(own);
-        }
         return fd;
     }
     state->slot_free = slot->fd;

@@ -26,6 +26,7 @@ enum eddyi_epoll_ready {
     EDDYI_EPOLL_CHECKED_BLOCK = 1 << 6,  /* a listener's O_NONBLOCK has been seen to */
     EDDYI_EPOLL_NO_NOWAIT = 1 << 7,      /* RWF_NOWAIT is refused for this kind of file */
     EDDYI_EPOLL_NO_NOSIGNAL = 1 << 8,    /* RWF_NOSIGNAL is not known to the kernel */
+    EDDYI_EPOLL_NO_TERMINAL = 1 << 9,    /* writes need no second descriptor */
 };
 
 /*
@@ -38,12 +39,5 @@ int64_t eddyi_epoll_try(struct eddyi_handle *handle, int fd, const struct eddyi_
 /* Sees to it that accept and connect do not wait, and undoes it. 0 or -errno. */
 int eddyi_epoll_set_nonblock(struct eddyi_handle *handle);
 void eddyi_epoll_clear_nonblock(struct eddyi_handle *handle);
-
-/*
- * A terminal takes no call that cannot wait, and its O_NONBLOCK is shared with whoever else has it
- * open, the shell for one. Opens it a second time, non-blocking: a descriptor of the driver's own,
- * or -1 where that is not possible or not needed.
- */
-int eddyi_epoll_reopen(int fd);
 
 #endif

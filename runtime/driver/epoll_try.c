@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,24 +55,6 @@ void eddyi_epoll_clear_nonblock(struct eddyi_handle *handle) {
         (void)ioctl(handle->fd, FIONBIO, &off);
         handle->ready &= ~(uint32_t)EDDYI_EPOLL_MADE_NONBLOCK;
     }
-}
-
-int eddyi_epoll_reopen(int fd) {
-    struct stat info;
-    struct termios settings;
-    int number;
-    if (fstat(fd, &info) < 0 || !S_ISCHR(info.st_mode) || tcgetattr(fd, &settings) < 0 ||
-        ioctl(fd, TIOCGPTN, &number) == 0) {
-        /* Opening the master side of a pseudo-terminal again would make another terminal. */
-        return -1;
-    }
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || (flags & O_NONBLOCK) != 0) {
-        return -1;
-    }
-    char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 /* ---- sockets --------------------------------------------------------------------------------- */
@@ -217,6 +198,30 @@ static int64_t write_quietly(struct eddyi_handle *handle, int fd, const void *da
 }
 
 /*
+ * A terminal knows no call that does not wait: poll says that there is room, and a write of more than
+ * the room waits until somebody has read the rest. Its O_NONBLOCK is shared with whoever else has it
+ * open, the shell for one, so it is opened a second time for the write: a descriptor, or -1 where
+ * that is neither possible nor needed.
+ */
+static int reopen_terminal(struct eddyi_handle *handle, int fd) {
+    struct termios settings;
+    int number;
+    if ((handle->ready & EDDYI_EPOLL_NO_TERMINAL) != 0) {
+        return -1;
+    }
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || (flags & O_NONBLOCK) != 0 || tcgetattr(fd, &settings) < 0 ||
+        ioctl(fd, TIOCGPTN, &number) == 0) {
+        /* Opening the master side of a pseudo-terminal again would make another terminal. */
+        handle->ready |= EDDYI_EPOLL_NO_TERMINAL;
+        return -1;
+    }
+    char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/*
  * KERNEL(6.4): pipes know RWF_NOWAIT since then; named ones, terminals and many devices do not yet.
  * Of these poll says whether a call can do something without waiting: a read of what is there
  * (nobody else takes it meanwhile, or this is not the only reader), a write of what a pipe promises
@@ -240,6 +245,20 @@ static int64_t read_pollable(struct eddyi_handle *handle, int fd, const struct e
     return n;
 }
 
+static int64_t write_when_polled(struct eddyi_handle *handle, int fd, const struct eddyi_op *op) {
+    int64_t n = poll_now(fd, POLLOUT);
+    if (n < 0) {
+        return n;
+    }
+    int own = reopen_terminal(handle, fd);
+    if (own >= 0) {
+        n = write_quietly(handle, own, op->data, op->len, 0);
+        close(own);
+        return n;
+    }
+    return write_quietly(handle, fd, op->data, op->len < PIPE_BUF ? op->len : PIPE_BUF, 0);
+}
+
 static int64_t write_pollable(struct eddyi_handle *handle, int fd, const struct eddyi_op *op) {
     int64_t n = -EOPNOTSUPP;
     if ((handle->ready & EDDYI_EPOLL_NO_NOWAIT) == 0) {
@@ -247,11 +266,7 @@ static int64_t write_pollable(struct eddyi_handle *handle, int fd, const struct 
     }
     if (n == -EOPNOTSUPP) {
         handle->ready |= EDDYI_EPOLL_NO_NOWAIT;
-        n = poll_now(fd, POLLOUT);
-        if (n >= 0) {
-            size_t len = op->len < PIPE_BUF ? op->len : PIPE_BUF;
-            n = write_quietly(handle, fd, op->data, len, 0);
-        }
+        n = write_when_polled(handle, fd, op);
     }
     if (n == -EAGAIN) {
         handle->ready &= ~(uint32_t)EDDYI_EPOLL_CAN_WRITE;

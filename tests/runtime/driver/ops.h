@@ -171,8 +171,7 @@ static inline void open_socket(eddy_loop *loop, struct eddyi_handle *handle) {
 static inline void open_listener(eddy_loop *loop, struct eddyi_handle *handle, int backlog,
                                  struct sockaddr_in *ret_address) {
     const struct eddyi_host *host = loop->host;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     open_socket(loop, handle);
     handle->listening = true;
@@ -205,8 +204,8 @@ static inline void open_pair(eddy_loop *loop, struct eddyi_handle *a, struct edd
 static inline void send_all(eddy_loop *loop, struct eddyi_handle *handle, const void *data,
                             size_t len) {
     for (size_t done = 0; done < len;) {
-        done += (size_t)CHECK_OK(
-            run(loop, trial_send(handle, (const char *)data + done, len - done)));
+        done +=
+            (size_t)CHECK_OK(run(loop, trial_send(handle, (const char *)data + done, len - done)));
     }
 }
 

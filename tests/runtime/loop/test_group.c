@@ -235,7 +235,8 @@ TEST(tasks_left_on_the_members_are_cancelled_and_end) {
     eddy_loop_group *group = new_group(first);
     for (unsigned i = 0; i < 10 * LOOPS; i++) {
         if (i % LOOPS != 0) {
-            CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, i % LOOPS), sleep_for_good, NULL, 0));
+            CHECK_OK(
+                eddy_spawn_on(eddy_loop_group_loop(group, i % LOOPS), sleep_for_good, NULL, 0));
         }
     }
     wait_until(&begun, 10 * (LOOPS - 1));

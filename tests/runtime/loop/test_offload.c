@@ -23,8 +23,8 @@
 
 struct job {
     struct eddyi_offload_job job;
-    sem_t *gate;             /* waited for while running; NULL: none */
-    _Atomic int *begun;      /* counts those that have begun; NULL: nothing */
+    sem_t *gate;        /* waited for while running; NULL: none */
+    _Atomic int *begun; /* counts those that have begun; NULL: nothing */
     pthread_t ran_on;
     bool ran;
     int done;
