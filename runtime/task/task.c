@@ -249,7 +249,7 @@ int64_t eddy_loop_call(eddy_loop *loop, eddy_task_fn fn, void *arg) {
         return r;
     }
     memcpy(task->name, "main", sizeof "main");
-    r = eddyi_loop_run_until(loop, &call.done);
+    eddyi_loop_run_until(loop, &call.done);
     if (call.done) {
         return call.result;
     }
