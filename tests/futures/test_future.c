@@ -200,6 +200,7 @@ TEST(in_a_forked_child_a_loops_future_gives_eforked) {
     eddy_future *f = eddy_task_start_on(loop, give_back, &value, sizeof value);
     pid_t pid = fork();
     if (pid == 0) {
+        alarm(20); /* nobody else would end it if it hung */
         CHECK_ERR(eddy_await(f), EDDY_EFORKED);
         eddy_future_release(f); /* does not wait */
         _exit(0);
