@@ -215,7 +215,7 @@ static int format_unix(const eddy_address *address, char *dst, size_t cap) {
     if (un->sun_path[0] == '\0') {
         return snprintf(dst, cap, "unix:@%.*s", (int)len - 1, un->sun_path + 1);
     }
-    return snprintf(dst, cap, "unix:%.*s", (int)strnlen(un->sun_path, len), un->sun_path);
+    return snprintf(dst, cap, "unix:%.*s", (int)len, un->sun_path);
 }
 
 int eddy_address_format(const eddy_address *address, char *dst, size_t cap) {
@@ -298,20 +298,40 @@ bool eddy_address_equal(const eddy_address *a, const eddy_address *b) {
     }
 }
 
+/* How many of `len` bytes belong to the address, or -EINVAL. A path counts with one NUL, whatever
+ * came behind it, so that equal addresses are equal bytes. */
+static int used_of(const eddy_address *address, size_t len) {
+    const struct sockaddr_un *un = un_of(address);
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    switch (eddy_address_family(address)) {
+    case AF_INET:
+        return len < sizeof(struct sockaddr_in) ? -EINVAL : (int)sizeof(struct sockaddr_in);
+    case AF_INET6:
+        return len < sizeof(struct sockaddr_in6) ? -EINVAL : (int)sizeof(struct sockaddr_in6);
+    case AF_UNIX:
+        if (len <= head || un->sun_path[0] == '\0') {
+            return (int)len;
+        }
+        return (int)(head + strnlen(un->sun_path, len - head) + 1);
+    default:
+        return -EAFNOSUPPORT;
+    }
+}
+
 int eddy_address_from(const struct sockaddr *from, size_t len, eddy_address *ret_address) {
     eddy_address address = {.len = (uint32_t)len};
-    if (len > sizeof(struct sockaddr_un) || len < sizeof from->sa_family) {
+    /* The kernel gives a Unix path of the full 108 bytes with a NUL behind: there is room for it,
+     * and always a NUL. */
+    if (len >= sizeof address.storage || len < sizeof from->sa_family) {
         return -EINVAL;
     }
     memcpy(any_of(&address), from, len);
-    int family = eddy_address_family(&address);
-    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX) {
-        return -EAFNOSUPPORT;
+    int used = used_of(&address, len);
+    if (used < 0) {
+        return used;
     }
-    if ((family == AF_INET && len < sizeof(struct sockaddr_in)) ||
-        (family == AF_INET6 && len < sizeof(struct sockaddr_in6))) {
-        return -EINVAL;
-    }
+    memset((char *)address.storage + used, 0, sizeof address.storage - (size_t)used);
+    address.len = (uint32_t)used;
     *ret_address = address;
     return 0;
 }

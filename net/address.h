@@ -2,7 +2,8 @@
 /*
  * An address: where a socket is or goes. A value: copy it freely.
  *
- *     "127.0.0.1:80"   "[::1]:80"   "[fe80::1%eth0]:80"   "localhost:80"   ":80" (any, as "[::]:80")
+ *     "127.0.0.1:80"   "[::1]:80"   "[fe80::1%eth0]:80"   "localhost:80"
+ *     ":80" (any, as "[::]:80")
  *     "unix:/run/app.sock"   "unix:@abstract"
  *
  *     eddy_address address;
@@ -21,7 +22,8 @@ EDDY_BEGIN_DECLS
 
 struct sockaddr;
 
-typedef struct eddy_address {
+/* may_alias: what is written as a struct sockaddr_in is copied as this. */
+typedef struct __attribute__((may_alias)) eddy_address {
     uint32_t len;         /* bytes of storage used, as socket calls take it; 0: none */
     uint64_t storage[16]; /* a struct sockaddr_in, _in6 or _un */
 } eddy_address;
@@ -32,10 +34,12 @@ typedef struct eddy_address {
 /**
  * Read an address from its text.
  *
- * Shape:   the forms above, nothing around them; the port is 0 to 65535 in decimal digits; IPv4 is four
- *          decimal numbers without leading zeros; IPv6 stands in brackets, as RFC 4291 writes it.
+ * Shape:   the forms above, nothing around them; the port is 0 to 65535 in decimal digits; IPv4 is
+ *          four decimal numbers without leading zeros; IPv6 stands in brackets, as RFC 4291 writes
+ *          it, with a scope by name or number after a %.
  * Owns:    copies.
- * Errors:  EDDY_EADDRESS with a sentence in eddy_error_detail that says what is wrong, and where.
+ * Errors:  EDDY_EADDRESS with a sentence in eddy_error_detail that says what is wrong, and where;
+ *          -EINVAL text or ret_address is NULL.
  * Threads: any thread.
  * Cancel:  does not suspend.
  */
@@ -44,7 +48,8 @@ EDDY_API int eddy_address_parse(const char *text, eddy_address *ret_address);
 /**
  * Write an address as text that eddy_address_parse reads.
  *
- * Shape:   IPv6 as RFC 5952 writes it. Returns the length without the NUL; "-" for no address.
+ * Shape:   IPv6 as RFC 5952 writes it. Returns the length without the NUL; "-" for no address,
+ *          "unix:" for a Unix socket without a name. An abstract name ends at its first NUL.
  * Owns:    writes at most cap bytes to dst, with a NUL.
  * Errors:  -ENOSPC it does not fit (EDDY_ADDRESS_TEXT_MAX always does); dst is then "" if cap > 0.
  * Threads: any thread.
@@ -101,7 +106,7 @@ EDDY_API bool eddy_address_equal(const eddy_address *a, const eddy_address *b);
  *
  * Shape:   len bytes at `from`, as accept and getsockname give them.
  * Owns:    copies.
- * Errors:  -EINVAL too long; -EAFNOSUPPORT another family.
+ * Errors:  -EINVAL too long or too short for its family; -EAFNOSUPPORT another family.
  * Threads: Pure.
  * Cancel:  Pure.
  */

@@ -19,8 +19,28 @@
 #define DRAIN_TIMEOUT_DEFAULT_NS (10 * EDDY_S)
 
 /* How long accepting pauses at most when descriptors or memory have run out: somebody else in the
- * process may free some, and nobody tells. A connection of ours that ends is noticed at once. */
+ * process may free some, and nobody tells. A connection of the same lane that ends is noticed at
+ * once. */
 #define PAUSE_NS (50 * EDDY_MS)
+
+/* How many a lane still accepts once a drain has begun: about as many as can have waited then. More
+ * have come since, and may come for ever. */
+#define LAST_MAX 4096
+
+struct lane {
+    struct server *server;
+    eddy_loop *loop;
+    eddy_task *task;
+    eddy_listener *made;     /* its listener, until the lane's task takes it over */
+    eddy_listener *listener; /* the same from then on, until it is closed */
+    eddy_scope connections;  /* all tasks of the lane */
+    eddy_scope accepting;    /* what a drain cancels first */
+    bool is_accepting;       /* inside `accepting` */
+    bool draining;
+    bool parked;            /* the lane waits for a connection to end */
+    uint64_t active;        /* of this lane */
+    struct eddyi_list open; /* struct connection */
+};
 
 struct server {
     eddy_serve_fn handler;
@@ -28,32 +48,20 @@ struct server {
     eddy_serve_opts opts;
     eddy_serve_stats own_stats;
     eddy_serve_stats *stats;
-    eddy_future drain;          /* DONE: drain. Its references are counted down to one, ours */
+    eddy_future drain; /* DONE: drain. Its references are counted down to one, ours */
     struct eddyi_stopper stopper;
     _Atomic uint32_t active;    /* over all loops, for max_connections */
     _Atomic int64_t window_ns;  /* accept rate: when the present second began */
     _Atomic uint32_t in_window; /* accepts in it */
-};
-
-struct lane {
-    struct server *server;
-    eddy_loop *loop;
-    eddy_task *task;
-    eddy_listener *listener;
-    eddy_scope connections;     /* all tasks of the lane */
-    eddy_scope accepting;       /* what a drain cancels first */
-    bool is_accepting;          /* inside `accepting` */
-    bool draining;
-    bool parked;                /* the lane waits for a connection to end */
-    uint64_t active;            /* of this lane */
-    struct eddyi_list open;     /* struct connection */
+    unsigned lane_count;
+    struct lane *lanes; /* [0] is the calling loop's; each is used on its own loop only */
 };
 
 struct connection {
     struct lane *lane;
     eddy_stream *stream;
     eddy_task *task;
-    struct eddyi_list link;     /* in lane->open */
+    struct eddyi_list link; /* in lane->open */
     bool idle;
 };
 
@@ -68,7 +76,7 @@ static void report(struct server *server, eddy_stream *stream, int64_t error) {
     if (server->opts.on_error != NULL) {
         eddy_address peer = {0};
         eddy_tcp_peer(stream, &peer);
-        server->opts.on_error(error, &peer, server->arg);
+        server->opts.on_error(error, &peer, server->opts.ctx);
     }
 }
 
@@ -76,6 +84,18 @@ static void wake_lane(struct lane *lane) {
     if (lane->parked) {
         eddyi_task_wake(lane->task);
     }
+}
+
+/* What the handler has spawned uses the stream: it ends before the stream is closed. */
+static int64_t handle(struct server *server, eddy_stream *stream) {
+    eddy_scope scope;
+    int64_t r = eddy_scope_enter(&scope, NULL);
+    if (r < 0) {
+        return r;
+    }
+    r = server->handler(stream, server->arg);
+    eddy_scope_cancel(&scope);
+    return eddy_scope_leave(&scope, r);
 }
 
 static int64_t serve_connection(void *arg) {
@@ -89,10 +109,11 @@ static int64_t serve_connection(void *arg) {
     stream->owner = connection;
     int64_t r = eddy_stream_idle_set(stream, server->opts.read_idle_ns, server->opts.write_idle_ns);
     if (r == 0) {
-        r = server->handler(stream, server->arg);
+        r = handle(server, stream);
     }
     int cancelled = eddyi_task_cancelled(connection->task);
-    if (r < 0 && r != cancelled) {
+    bool sent_off = r == -ECANCELED && connection->idle && lane->draining;
+    if (r < 0 && r != cancelled && !sent_off) {
         report(server, stream, r);
     }
     stream->owner = NULL;
@@ -156,11 +177,15 @@ static int64_t rate_wait(struct server *server, int64_t now_ns) {
     return wait_ns > 0 ? wait_ns : EDDY_MS;
 }
 
+static bool is_full(const struct server *server) {
+    return server->opts.max_connections > 0 &&
+           atomic_load(&server->active) >= server->opts.max_connections;
+}
+
 static int wait_for_room(struct lane *lane) {
     struct server *server = lane->server;
     int r = 0;
-    while (r == 0 && server->opts.max_connections > 0 &&
-           atomic_load(&server->active) >= server->opts.max_connections) {
+    while (r == 0 && is_full(server)) {
         r = pause_for(lane, PAUSE_NS); /* another loop's connection may be the one that ends */
     }
     int64_t wait_ns;
@@ -170,8 +195,10 @@ static int wait_for_room(struct lane *lane) {
     return r;
 }
 
-static bool out_of_something(int64_t r) {
-    return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
+/* What may be different soon, and ends no server. */
+static bool passes(int64_t r) {
+    return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM ||
+           eddyi_listener_passed_over(r);
 }
 
 /* Until the scope `accepting` ends (0: a drain) or something is wrong with the listener. */
@@ -193,25 +220,30 @@ static int accept_all(struct lane *lane) {
         if (r == 0) {
             r = start_connection(lane, stream);
         }
-        if (out_of_something(r)) {
+        if (passes(r)) {
             r = pause_for(lane, PAUSE_NS);
         }
     }
     lane->is_accepting = false;
     eddy_scope_leave(&lane->accepting, 0);
-    return lane->draining ? 0 : r;
+    return lane->draining ? eddyi_task_cancelled(lane->task) : r;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* The connections that wait for a request that will not come. */
-static void cancel_idle(struct lane *lane) {
+/* The connections that wait for a request that will not come. One that is just about to read is
+ * found the next time. */
+static bool end_idle_reads(struct lane *lane) {
+    bool any = false;
     EDDYI_LIST_EACH(node, &lane->open) {
         struct connection *connection = EDDYI_LIST_ENTRY(node, struct connection, link);
-        if (connection->idle) {
-            eddyi_scope_raise(&connection->task->root, -ECANCELED);
+        eddy_stream *stream = connection->stream;
+        if (connection->idle && stream->class->interrupt != NULL) {
+            stream->class->interrupt(stream, true, false);
+            any = true;
         }
     }
+    return any;
 }
 
 /* A task of the lane that waits for the drain. */
@@ -222,45 +254,67 @@ static int64_t watch_for_drain(void *arg) {
         if (lane->is_accepting) {
             eddy_scope_cancel(&lane->accepting);
         }
-        cancel_idle(lane);
     }
     return 0;
 }
 
-/* What has shaken hands before the port closes is served. */
+/* Waits for a connection to end, or `ns`, and looks after the idle ones: a cancel's code or 0. */
+static int wait_for_an_end(struct lane *lane, int64_t ns) {
+    bool idle = end_idle_reads(lane);
+    lane->parked = true;
+    int r = eddyi_task_pause(lane->task, idle ? PAUSE_NS : ns, "drain");
+    lane->parked = false;
+    return r;
+}
+
+/* What has shaken hands before the port closes is served, within the limits. */
 static void accept_the_last(struct lane *lane) {
-    eddy_stream *stream;
-    while (eddy_listener_accept_try(lane->listener, &stream) == 0) {
-        start_connection(lane, stream);
+    int r = 0;
+    for (int i = 0; r == 0 && i < LAST_MAX; i++) {
+        eddy_stream *stream;
+        while (r == 0 && is_full(lane->server)) {
+            r = wait_for_an_end(lane, PAUSE_NS);
+        }
+        if (r == 0) {
+            r = eddy_listener_accept_try(lane->listener, &stream);
+        }
+        if (r == 0) {
+            r = start_connection(lane, stream);
+        }
+        if (passes(r)) {
+            r = wait_for_an_end(lane, PAUSE_NS);
+        }
     }
 }
 
-static void wait_for_the_last(struct lane *lane) {
+/* The rest of the lane's life once a drain has begun: 0, or the code of a cancel from outside. */
+static int drain(struct lane *lane) {
     int64_t timeout_ns = lane->server->opts.drain_timeout_ns;
     eddy_scope scope;
-    if (timeout_ns == 0) {
-        timeout_ns = DRAIN_TIMEOUT_DEFAULT_NS;
+    int r = eddy_scope_enter(
+        &scope,
+        &(eddy_scope_opts){.timeout_ns = timeout_ns == 0 ? DRAIN_TIMEOUT_DEFAULT_NS : timeout_ns});
+    if (r < 0) {
+        return r;
     }
-    if (eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = timeout_ns}) < 0) {
-        return;
-    }
-    int r = 0;
-    lane->parked = true;
+    accept_the_last(lane);
+    eddy_listener_close(lane->listener);
     while (lane->active > 0 && r == 0) {
-        r = eddyi_task_pause(lane->task, EDDY_NEVER, "drain");
+        r = wait_for_an_end(lane, EDDY_NEVER);
     }
-    lane->parked = false;
     eddy_scope_leave(&scope, 0);
+    return eddyi_task_cancelled(lane->task);
 }
 
-static int64_t run_lane(struct lane *lane) {
+static int64_t run_lane(struct lane *lane, eddy_listener *listener) {
     lane->loop = eddyi_loop_here;
     lane->task = eddyi_task_here;
+    lane->listener = listener;
     eddyi_list_init(&lane->open);
-    int64_t r = eddy_scope_enter(&lane->connections,
-                                 &(eddy_scope_opts){.policy = EDDY_SCOPE_COLLECT});
+    int64_t r =
+        eddy_scope_enter(&lane->connections, &(eddy_scope_opts){.policy = EDDY_SCOPE_COLLECT});
     if (r < 0) {
-        eddy_listener_close(lane->listener);
+        eddy_listener_close(listener);
         return r;
     }
     r = eddy_spawn(watch_for_drain, &lane, sizeof lane);
@@ -268,39 +322,18 @@ static int64_t run_lane(struct lane *lane) {
         r = accept_all(lane);
     }
     if (r == 0) {
-        accept_the_last(lane);
-    }
-    eddy_listener_close(lane->listener);
-    if (r == 0) {
-        wait_for_the_last(lane);
+        r = drain(lane);
+    } else {
+        eddy_listener_close(listener);
     }
     eddy_scope_cancel(&lane->connections);
     return eddy_scope_leave(&lane->connections, r);
 }
 
-/* What a lane on another loop is started with. */
-struct lane_start {
-    struct server *server;
-    eddy_listener *listener; /* made here, used there */
-};
-
 static int64_t run_other_lane(void *arg) {
-    struct lane_start *start = arg;
-    struct lane lane = {.server = start->server, .listener = start->listener};
-    return run_lane(&lane);
-}
-
-static int start_other_lane(struct server *server, eddy_listener *first, eddy_loop *loop) {
-    struct lane_start start = {.server = server};
-    int r = eddyi_listener_again(loop, first, &start.listener);
-    if (r < 0) {
-        return r;
-    }
-    r = eddy_spawn_on(loop, run_other_lane, &start, sizeof start);
-    if (r < 0) {
-        eddyi_listener_discard(start.listener);
-    }
-    return r;
+    struct lane *lane = *(struct lane **)arg;
+    eddy_task_name_set("serve");
+    return run_lane(lane, EDDY_TAKE(lane->made));
 }
 
 /* ---- the server ------------------------------------------------------------------------------ */
@@ -316,34 +349,73 @@ static void begin_drain(struct eddyi_stopper *stopper) {
     eddyi_cell_complete(&server->drain, 0, NULL, 0, NULL);
 }
 
-static int start_other_lanes(struct server *server, eddy_listener *first) {
-    eddy_loop_group *group = first->loop->group;
-    unsigned count = group == NULL || server->opts.one_loop ? 0 : eddy_loop_group_count(group);
-    int r = 0;
-    for (unsigned i = 0; i < count && r == 0; i++) {
-        eddy_loop *loop = eddy_loop_group_loop(group, i);
-        if (loop != first->loop) {
-            r = start_other_lane(server, first, loop);
+/* All lanes have their listeners before the first accepts. */
+static int make_lanes(struct server *server, eddy_listener *first) {
+    eddy_loop_group *group = server->opts.one_loop ? NULL : first->loop->group;
+    unsigned loops = group == NULL ? 1 : eddy_loop_group_count(group);
+    server->lanes = eddyi_zalloc(loops * sizeof *server->lanes);
+    if (server->lanes == NULL) {
+        return -ENOMEM;
+    }
+    server->lane_count = 1;
+    server->lanes[0].server = server;
+    for (unsigned i = 0; i < loops; i++) {
+        eddy_loop *loop = group == NULL ? first->loop : eddy_loop_group_loop(group, i);
+        if (loop == first->loop) {
+            continue;
+        }
+        struct lane *lane = &server->lanes[server->lane_count++];
+        lane->server = server;
+        lane->loop = loop;
+        int r = eddyi_listener_again(loop, first, &lane->made);
+        if (r < 0) {
+            return r;
         }
     }
-    return r;
+    return 0;
 }
 
-static int64_t run_server(struct server *server, eddy_listener *listener) {
-    struct lane lane = {.server = server, .listener = listener};
+/* Those whose tasks never began have a listener still. */
+static void free_lanes(struct server *server) {
+    for (unsigned i = 1; i < server->lane_count; i++) {
+        if (server->lanes[i].made != NULL) {
+            eddyi_listener_discard(server->lanes[i].made);
+        }
+    }
+    eddyi_free(server->lanes);
+}
+
+static int64_t run_lanes(struct server *server, eddy_listener *listener) {
     eddy_scope scope;
     int64_t r = eddy_scope_enter(&scope, NULL);
     if (r < 0) {
         eddy_listener_close(listener);
         return r;
     }
-    r = start_other_lanes(server, listener);
+    for (unsigned i = 1; i < server->lane_count && r == 0; i++) {
+        struct lane *lane = &server->lanes[i];
+        r = eddy_spawn_on(lane->loop, run_other_lane, &lane, sizeof lane);
+    }
     if (r == 0) {
-        r = run_lane(&lane);
+        r = run_lane(&server->lanes[0], listener);
     } else {
         eddy_listener_close(listener);
     }
     return eddy_scope_leave(&scope, r);
+}
+
+static int read_opts(const eddy_serve_opts *opts, eddy_serve_opts *ret_opts) {
+    if (opts == NULL) {
+        return 0;
+    }
+    if (opts->size > sizeof *opts) {
+        return -EINVAL;
+    }
+    memcpy(ret_opts, opts, opts->size == 0 ? sizeof *opts : opts->size);
+    return ret_opts->read_idle_ns < 0 || ret_opts->write_idle_ns < 0 ||
+                   ret_opts->drain_timeout_ns < EDDY_ZERO
+               ? -EINVAL
+               : 0;
 }
 
 int64_t eddy_serve(eddy_listener *listener, eddy_serve_fn handler, void *arg,
@@ -355,19 +427,20 @@ int64_t eddy_serve(eddy_listener *listener, eddy_serve_fn handler, void *arg,
         return eddyi_task_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
     }
     struct server server = {.handler = handler, .arg = arg};
-    if (handler == NULL || (opts != NULL && opts->size > sizeof *opts)) {
+    int64_t r = handler == NULL ? -EINVAL : read_opts(opts, &server.opts);
+    r = r < 0 ? r : make_lanes(&server, listener);
+    if (r < 0) {
         eddy_listener_close(listener);
-        return -EINVAL;
-    }
-    if (opts != NULL) {
-        memcpy(&server.opts, opts, opts->size == 0 ? sizeof *opts : opts->size);
+        free_lanes(&server);
+        return r;
     }
     server.stats = server.opts.stats != NULL ? server.opts.stats : &server.own_stats;
     eddyi_cell_init(&server.drain, &drain_class, NULL, 1);
     server.stopper.stop = begin_drain;
     eddyi_stopper_add(listener->loop, &server.stopper);
-    int64_t r = run_server(&server, listener);
+    r = run_lanes(&server, listener);
     eddyi_stopper_remove(&server.stopper);
+    free_lanes(&server);
     return r;
 }
 

@@ -4,15 +4,17 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <eddy/runtime/app/notify_impl.h>
+#include <eddy/runtime/app/notify.h>
 #include <eddy/runtime/base/detail_impl.h>
 #include <eddy/runtime/loop/group.h>
 #include <eddy/runtime/task/overflow_impl.h>
+#include <eddy/runtime/task/scope.h>
 #include <eddy/runtime/task/task_impl.h>
 
 #define EXIT_NO_LOOP 70 /* EX_SOFTWARE of sysexits.h */
@@ -23,29 +25,61 @@ struct program {
     eddy_opts opts;
     eddy_loop *loop;
     eddy_loop_group *group;
-    sigset_t signals;   /* SIGINT and SIGTERM */
+    sigset_t signals; /* of SIGINT and SIGTERM those that are ours */
     sigset_t old_mask;
-    int signal_fd;      /* -1: signals are not ours */
-    int caught;         /* the last signal that came, or 0 */
-    eddy_future *main;  /* app's task */
+    int signal_fd;     /* -1: none is */
+    int caught;        /* the last signal that came, or 0 */
+    eddy_future *main; /* app's task */
     int64_t result;
-    char detail[EDDYI_DETAIL_MAX]; /* app's last one */
+    char detail[EDDYI_DETAIL_MAX]; /* the sentence behind app's failure, or "" */
 };
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
-static void die_of(const struct program *program) {
+/* As if it had come without us. When it is caught by somebody else we go on. */
+static void die_of(const struct program *program, int number) {
     pthread_sigmask(SIG_SETMASK, &program->old_mask, NULL);
-    kill(getpid(), program->caught);
+    kill(getpid(), number);
+    pthread_sigmask(SIG_BLOCK, &program->signals, NULL);
 }
 
-static void on_signal(struct program *program, int times) {
-    if (program->opts.notify) {
-        eddyi_notify("STOPPING=1");
+/* On each loop: how many servers drain there. */
+static int64_t drain_here(void *arg) {
+    _Atomic int *servers = arg;
+    int r = eddy_loop_drain(eddy_loop_current());
+    atomic_fetch_add(servers, r < 0 ? 0 : r);
+    return 0;
+}
+
+/* A task of its own, so that the next signal is seen while another loop takes its time. */
+static int64_t stop_gracefully(void *arg) {
+    struct program *program = *(struct program **)arg;
+    _Atomic int servers = 0;
+    eddy_scope scope;
+    int64_t r = eddy_scope_enter(&scope, NULL);
+    if (r < 0) {
+        return r;
+    }
+    drain_here(&servers);
+    unsigned count = program->group == NULL ? 1 : eddy_loop_group_count(program->group);
+    for (unsigned i = 1; i < count && r == 0; i++) {
+        r = eddy_spawn_on(eddy_loop_group_loop(program->group, i), drain_here, &servers, 0);
+    }
+    r = eddy_scope_leave(&scope, r);
+    if (r < 0 || atomic_load(&servers) == 0) {
+        eddyi_cell_cancel(program->main, -ECANCELED);
+    }
+    return 0;
+}
+
+static void on_signal(struct program *program, int number, int times) {
+    program->caught = number;
+    if (times == 1 && program->opts.notify) {
+        eddy_notify("STOPPING=1");
     }
     if (times > 2) {
-        die_of(program);
-    } else if (times > 1 || eddy_loop_drain(program->loop) == 0) {
+        die_of(program, number);
+    } else if (times > 1 || eddy_spawn(stop_gracefully, &program, sizeof program) < 0) {
         eddyi_cell_cancel(program->main, -ECANCELED);
     }
 }
@@ -62,9 +96,12 @@ static int64_t watch_signals(void *arg) {
         r = eddyi_task_op(task, &op, "signal", false);
         struct signalfd_siginfo info;
         while (r >= 0 && read(program->signal_fd, &info, sizeof info) == sizeof info) {
-            program->caught = (int)info.ssi_signo;
-            on_signal(program, ++times);
+            on_signal(program, (int)info.ssi_signo, ++times);
         }
+    }
+    struct signalfd_siginfo late;
+    while (program->caught != 0 && read(program->signal_fd, &late, sizeof late) == sizeof late) {
+        /* One more of those to which the program has just ended. */
     }
     program->signal_fd = -1;
     eddyi_handle_close(task->loop, &handle);
@@ -76,34 +113,44 @@ static bool wants_signals(const struct program *program) {
     return !program->opts.keep_signals && strcmp(eddy_loop_driver(program->loop), "sim") != 0;
 }
 
+/* One that is ignored stays so: of nohup, or of a shell that runs us in the background. */
+static void take_unless_ignored(struct program *program, int number) {
+    struct sigaction action;
+    if (sigaction(number, NULL, &action) == 0 &&
+        ((action.sa_flags & SA_SIGINFO) != 0 || action.sa_handler != SIG_IGN)) {
+        sigaddset(&program->signals, number);
+    }
+}
+
 /* Before any thread of ours starts, so that all of them have the signals blocked. */
 static int block_signals(struct program *program) {
-    sigemptyset(&program->signals);
-    sigaddset(&program->signals, SIGINT);
-    sigaddset(&program->signals, SIGTERM);
-    int r = -pthread_sigmask(SIG_BLOCK, &program->signals, &program->old_mask);
+    take_unless_ignored(program, SIGINT);
+    take_unless_ignored(program, SIGTERM);
+    int r = -pthread_sigmask(SIG_BLOCK, &program->signals, NULL);
     if (r < 0) {
         return r;
     }
     program->signal_fd = signalfd(-1, &program->signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (program->signal_fd < 0) {
-        r = -errno;
-        pthread_sigmask(SIG_SETMASK, &program->old_mask, NULL);
-    }
-    return r;
+    return program->signal_fd < 0 ? -errno : 0;
 }
 
 /* ---- the main task --------------------------------------------------------------------------- */
 
+static void say_ready(eddy_loop *loop) {
+    loop->on_serving = NULL;
+    eddy_notify("READY=1");
+}
+
 static int64_t run_app(void *arg) {
     struct program *program = *(struct program **)arg;
     eddy_task_name_set("main");
-    if (program->opts.notify) {
-        eddyi_notify("READY=1");
-    }
     int64_t r = program->app(program->arg);
     /* The sentence behind a failure is the task's own, which ends here. */
-    snprintf(program->detail, sizeof program->detail, "%s", eddy_error_detail());
+    const struct eddyi_detail *detail =
+        eddyi_detail_of_task == NULL ? NULL : eddyi_detail_of_task(false);
+    if (r < 0 && detail != NULL && detail->error == r) {
+        memcpy(program->detail, detail->text, sizeof program->detail);
+    }
     return r;
 }
 
@@ -134,21 +181,37 @@ static int64_t run_program(void *arg) {
 
 /* ---- around it ------------------------------------------------------------------------------- */
 
-static int make_loops(struct program *program) {
-    int r = eddy_loop_new(&program->opts.loop, &program->loop);
+static int read_opts(struct program *program, const eddy_opts *opts) {
+    if (program->app == NULL || (opts != NULL && opts->size > sizeof *opts)) {
+        return -EINVAL;
+    }
+    if (opts != NULL) {
+        memcpy(&program->opts, opts, opts->size == 0 ? sizeof *opts : opts->size);
+    }
+    return 0;
+}
+
+static int make_loops(struct program *program, const eddy_opts *opts) {
+    int r = read_opts(program, opts);
+    r = r < 0 ? r : eddy_loop_new(&program->opts.loop, &program->loop);
     if (r == 0 && wants_signals(program)) {
         r = block_signals(program);
     }
+    if (r == 0 && program->opts.notify) {
+        program->loop->on_serving = say_ready;
+    }
     if (r == 0 && program->opts.loops > 1) {
         unsigned count = program->opts.loops == EDDY_LOOPS_PER_CPU ? 0 : program->opts.loops;
+        program->loop->thread_begin = eddyi_overflow_install;
+        program->loop->thread_end = eddyi_overflow_uninstall;
         r = eddy_loop_group_new(program->loop, count, &program->group);
     }
     return r;
 }
 
 static void say(const char *what, int64_t error, const char *detail) {
-    fprintf(stderr, "%s: %s (%s)%s%s\n", what, eddy_error_text(error), eddy_error_name(error),
-            detail[0] == '\0' ? "" : ": ", detail);
+    fprintf(stderr, "%s: %s%s (%s)%s%s\n", program_invocation_short_name, what,
+            eddy_error_text(error), eddy_error_name(error), detail[0] == '\0' ? "" : ": ", detail);
 }
 
 static int exit_status(const struct program *program) {
@@ -159,36 +222,32 @@ static int exit_status(const struct program *program) {
     if (r == -ECANCELED && program->caught != 0) {
         return 128 + program->caught;
     }
-    say("eddy", r, program->detail);
+    say("", r, program->detail);
     return 1;
 }
 
 int eddy_main(eddy_task_fn app, void *arg, const eddy_opts *opts) {
     struct program program = {.app = app, .arg = arg, .signal_fd = -1};
-    if (opts != NULL) {
-        memcpy(&program.opts, opts, opts->size == 0 || opts->size > sizeof *opts ? sizeof *opts
-                                                                                  : opts->size);
-    }
     int status = EXIT_NO_LOOP;
-    int r = make_loops(&program);
+    sigemptyset(&program.signals);
+    pthread_sigmask(SIG_SETMASK, NULL, &program.old_mask);
+    int r = make_loops(&program, opts);
     if (r == 0) {
         int overflow = eddyi_overflow_install();
         program.result = eddy_loop_call(program.loop, run_program, &program);
+        status = exit_status(&program);
+        eddy_loop_group_free(program.group);
+        program.group = NULL;
         if (overflow == 0) {
             eddyi_overflow_uninstall();
         }
-        status = exit_status(&program);
     } else {
-        say("eddy: no loop could be made", r, eddy_error_detail());
+        say("no loop could be made: ", r, r == EDDY_EDRIVER ? eddy_error_detail() : "");
     }
-    bool signals = program.loop != NULL && wants_signals(&program);
-    eddy_loop_group_free(program.group);
     eddy_loop_free(program.loop);
     if (program.signal_fd >= 0) {
         close(program.signal_fd);
     }
-    if (signals) {
-        pthread_sigmask(SIG_SETMASK, &program.old_mask, NULL);
-    }
+    pthread_sigmask(SIG_SETMASK, &program.old_mask, NULL);
     return status;
 }

@@ -12,9 +12,12 @@
  *     the second                      app is cancelled, and everything with it
  *     the third                       the signal does what it does to any program
  *
- * This is the only call of the library that touches what belongs to the whole process, and only while
- * it runs: it blocks SIGINT and SIGTERM in all threads, reports a task's stack overflow with its name
- * (SIGSEGV and SIGBUS handlers), and prints one line to standard error when app has failed.
+ * On the simulation there are no signals: eddy_loop_drain asks servers for the same.
+ *
+ * This is the only call of the library that touches what belongs to the whole process, and only
+ * while it runs: it blocks SIGINT and SIGTERM on its thread and those that start from there (one
+ * that is ignored stays ignored), reports a task's stack overflow with its name (SIGSEGV and SIGBUS
+ * handlers), and prints one line to standard error when app has failed.
  */
 #ifndef EDDY_RUNTIME_APP_MAIN_H
 #define EDDY_RUNTIME_APP_MAIN_H
@@ -32,15 +35,16 @@ typedef struct eddy_opts {
     uint32_t loops;      /* 0: 1; EDDY_LOOPS_PER_CPU */
     eddy_loop_opts loop; /* for each of them */
     bool keep_signals;   /* SIGINT and SIGTERM are none of its business */
-    bool notify;         /* tell systemd READY=1 when app starts and STOPPING=1 when a signal comes */
+    bool notify;         /* tell systemd: READY=1 when the first server starts, STOPPING=1 when a
+                          * signal comes. Who has no server calls eddy_notify */
 } eddy_opts;
 
 /**
  * Run `app(arg)` as the program's main task.
  *
- * Shape:   returns the exit status: app's result cut to 0..255; 1 when app failed (a line on standard
- *          error says with what); 128 + signal when a signal's cancel ended it; 70 when no loop could
- *          be made (a line says why).
+ * Shape:   returns the exit status: app's result cut to 0..255; 1 when app failed (a line on
+ *          standard error says with what); 128 + signal when a signal's cancel ended it; 70 when no
+ *          loop could be made (a line says why).
  * Owns:    borrows arg and opts until it returns.
  * Errors:  none but the exit status.
  * Threads: the process's first thread, or another one where no loop runs.

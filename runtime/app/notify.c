@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <eddy/runtime/app/notify_impl.h>
+#include <eddy/runtime/app/notify.h>
 
 #include <errno.h>
 #include <stddef.h>
@@ -9,11 +9,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* One datagram to a local socket: it neither blocks nor needs an answer. */
-int eddyi_notify(const char *state) {
+int eddy_notify(const char *state) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL) {
+    if (state == NULL) {
+        return -EINVAL;
+    }
+    if (path == NULL || path[0] == '\0') {
         return 0;
     }
     size_t len = strlen(path);
@@ -29,9 +31,9 @@ int eddyi_notify(const char *state) {
         return -errno;
     }
     socklen_t address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-    ssize_t n = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address,
-                       address_len);
-    int r = n < 0 ? -errno : 0;
+    ssize_t n =
+        sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, address_len);
+    int r = n < 0 ? -errno : 1;
     close(fd);
     return r;
 }

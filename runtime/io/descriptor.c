@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/io/descriptor_impl.h>
 
+#include <fcntl.h>
+
 #include <eddy/runtime/base/memory_impl.h>
 
 /* A turn in which more tasks than this are ready batches its operations: they reach the kernel
@@ -93,9 +95,53 @@ static void descriptor_interrupt(eddy_stream *stream, bool reads, bool writes) {
     }
 }
 
+struct last_close {
+    const struct eddyi_host *host;
+    int fd;
+    bool begun;
+};
+
+static int64_t close_last(void *arg) {
+    struct last_close *last = arg;
+    last->begun = true;
+    return last->host->close(last->host->ctx, last->fd);
+}
+
+static void linger_no_more(eddy_loop *loop, int fd) {
+    const struct linger none = {0};
+    loop->host->setsockopt(loop->host->ctx, fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+}
+
+/* The last close of a socket that lingers blocks until the peer has acknowledged all, O_NONBLOCK or
+ * not, so it happens on a thread of offload, and the driver lets go of another descriptor of the
+ * same socket before. A cancel that comes first, or no thread or descriptor for it: then nothing is
+ * waited for, and the kernel goes on sending what it has. */
+static int close_lingering(struct eddyi_descriptor *descriptor) {
+    eddy_loop *loop = descriptor->base.loop;
+    eddy_task *task = eddyi_task_here;
+    struct last_close last = {.host = loop->host, .fd = -1};
+    if (task != NULL && eddyi_task_cancelled(task) == 0) {
+        last.fd = fcntl(descriptor->handle.fd, F_DUPFD_CLOEXEC, 0);
+    }
+    if (last.fd < 0) {
+        linger_no_more(loop, descriptor->handle.fd);
+        return eddyi_handle_close(loop, &descriptor->handle);
+    }
+    eddyi_handle_close(loop, &descriptor->handle);
+    int r = (int)eddyi_task_offload(task, close_last, &last, "close");
+    if (!last.begun) {
+        linger_no_more(loop, last.fd);
+        r = loop->host->close(loop->host->ctx, last.fd);
+    }
+    return r;
+}
+
 static int descriptor_close(eddy_stream *stream) {
     struct eddyi_descriptor *descriptor = eddyi_descriptor_of(stream);
-    int r = eddyi_handle_close(stream->loop, &descriptor->handle);
+    /* The simulation's close never blocks. */
+    bool lingers = descriptor->lingers && stream->loop->host == &eddyi_host_real;
+    int r = lingers ? close_lingering(descriptor)
+                    : eddyi_handle_close(stream->loop, &descriptor->handle);
     eddyi_free(descriptor);
     return r;
 }

@@ -12,6 +12,7 @@
 struct eddyi_descriptor {
     eddy_stream base;
     struct eddyi_handle handle;
+    bool lingers; /* SO_LINGER with a time: its last close may block */
 };
 
 /* The classes: `kind` of handle is SOCKET for the first two, POLLABLE for the third. */

@@ -94,6 +94,7 @@ static void *run_member(void *arg) {
     loop->group = group;
     loop->index = (unsigned)(member - group->members);
     loop->live++;
+    bool begun = group->first->thread_begin != NULL && group->first->thread_begin() == 0;
     member->loop = loop;
     tell(member, 1);
     do {
@@ -105,6 +106,9 @@ static void *run_member(void *arg) {
     /* Others may still ask something of this loop, or send it what ended there. */
     serve_until(loop, &member->leaving);
     eddy_loop_free(loop);
+    if (begun) {
+        group->first->thread_end();
+    }
     return NULL;
 }
 

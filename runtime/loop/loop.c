@@ -160,22 +160,6 @@ const char *eddy_loop_driver_reason(const eddy_loop *loop) {
 
 /* ---- the ready queue ------------------------------------------------------------------------- */
 
-/* The simulation puts an item anywhere in the queue: whatever order a program relies on without
- * having asked for it shows under some seed. */
-static void insert_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
-    uint64_t place = loop->driver->shuffle(loop, loop->ready_count);
-    struct eddyi_ready **link = &loop->ready_head;
-    for (uint64_t i = 0; i < place && *link != NULL; i++) {
-        link = &(*link)->next;
-    }
-    ready->next = *link;
-    *link = ready;
-    if (ready->next == NULL) {
-        loop->ready_tail = ready;
-    }
-    loop->ready_count++;
-}
-
 static void push_back(eddy_loop *loop, struct eddyi_ready *ready) {
     ready->next = NULL;
     if (loop->ready_tail == NULL) {
@@ -184,6 +168,23 @@ static void push_back(eddy_loop *loop, struct eddyi_ready *ready) {
         loop->ready_tail->next = ready;
     }
     loop->ready_tail = ready;
+    loop->ready_count++;
+}
+
+/* The simulation puts an item anywhere in the queue: whatever order a program relies on without
+ * having asked for it shows under some seed. */
+static void insert_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
+    uint64_t place = loop->driver->shuffle(loop, loop->ready_count);
+    if (place >= loop->ready_count) {
+        push_back(loop, ready); /* without walking there */
+        return;
+    }
+    struct eddyi_ready **link = &loop->ready_head;
+    for (uint64_t i = 0; i < place && *link != NULL; i++) {
+        link = &(*link)->next;
+    }
+    ready->next = *link;
+    *link = ready;
     loop->ready_count++;
 }
 
@@ -429,6 +430,9 @@ void eddy_loop_stop(eddy_loop *loop) {
 void eddyi_stopper_add(eddy_loop *loop, struct eddyi_stopper *stopper) {
     eddyi_list_init(&stopper->link);
     eddyi_list_push_back(&loop->stoppers, &stopper->link);
+    if (loop->on_serving != NULL) {
+        loop->on_serving(loop);
+    }
 }
 
 void eddyi_stopper_remove(struct eddyi_stopper *stopper) {

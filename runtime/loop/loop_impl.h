@@ -75,6 +75,12 @@ struct eddy_loop {
     char driver_reason[160];    /* why the preferred driver did not start, or "" */
     eddy_loop_opts opts;
     struct eddy_loop_group *group; /* the loops it works with, or NULL */
+    /* Called on the thread of each further loop of a group, at its begin and, when that gave 0, at
+     * its end: set by eddy_main on the first loop before the group is made. NULL: nothing. */
+    int (*thread_begin)(void);
+    void (*thread_end)(void);
+    /* Called on the loop's thread when a server starts on it. NULL: nothing. */
+    void (*on_serving)(eddy_loop *loop);
     unsigned index;                /* its place in the group */
     bool uses_offload;             /* counted by the offload pool */
 
