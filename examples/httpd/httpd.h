@@ -9,7 +9,7 @@ struct options {
     const char *host;
     const char *port;
     const char *root;
-    const char *log;   /* a file's name, "-" for standard output, NULL for no log */
+    const char *log; /* a file's name, "-" for standard output, NULL for no log */
     unsigned loops;
 };
 
@@ -22,7 +22,8 @@ int64_t site_answer(eddy_http_exchange *x, void *arg);
 /* listing.c: a page with the entries of a folder. */
 int64_t listing_answer(eddy_http_exchange *x, eddy_dir *folder, eddy_slice path);
 
-/* log.c: one line a response, written by a task of its own so that no request waits for the disk. */
+/* log.c: one line a response, written by a task of its own so that no request waits for the
+ * disk. */
 struct access_log;
 int access_log_open(const char *name, struct access_log **ret_log);
 void access_log_response(eddy_http_exchange *x, struct access_log *log);

@@ -114,7 +114,8 @@ int64_t listing_answer(eddy_http_exchange *x, eddy_dir *folder, eddy_slice path)
     r = r < 0 ? r : append_page(&page, path, &names);
     names_free(&names);
     r = r < 0 ? r : eddy_http_response_begin(x, 200);
-    r = r < 0 ? r : eddy_http_response_field(x, "Content-Type",
-                                             eddy_slice_of("text/html; charset=utf-8"));
+    r = r < 0 ? r
+              : eddy_http_response_field(x, "Content-Type",
+                                         eddy_slice_of("text/html; charset=utf-8"));
     return r < 0 ? r : eddy_http_response_body(x, eddy_buffer_slice(&page));
 }

@@ -12,11 +12,11 @@
 #include "httpd.h"
 
 struct access_log {
-    pthread_mutex_t lock;  /* guards `gathered`; held for an append or a swap only */
+    pthread_mutex_t lock; /* guards `gathered`; held for an append or a swap only */
     eddy_buffer gathered;
     eddy_event has_more;
     bool ending;
-    eddy_stream *file;     /* NULL: standard output */
+    eddy_stream *file; /* NULL: standard output */
     eddy_future *writer;
 };
 
@@ -130,8 +130,9 @@ void access_log_response(eddy_http_exchange *x, struct access_log *log) {
     int r = eddy_buffer_printf(&log->gathered, "%s - - ", peer);
     append_time(&log->gathered);
     append_request(&log->gathered, eddy_http_request_head(x));
-    r = r < 0 ? r : eddy_buffer_printf(&log->gathered, " %d %lld\n", eddy_http_response_status(x),
-                                       (long long)eddy_http_response_count(x));
+    r = r < 0 ? r
+              : eddy_buffer_printf(&log->gathered, " %d %lld\n", eddy_http_response_status(x),
+                                   (long long)eddy_http_response_count(x));
     if (r < 0) {
         log->gathered.len = before; /* no memory: no half lines */
     }

@@ -235,8 +235,7 @@ static int64_t answer_folder(eddy_http_exchange *x, eddy_dir *root, char *path, 
     }
     EDDY_AUTO(eddy_dir) *folder = NULL;
     r = eddy_dir_open_at(root, len == 1 ? "." : path + 1, &folder);
-    return r < 0 ? say(x, status_of(r))
-                 : listing_answer(x, folder, eddy_slice_from(path, len));
+    return r < 0 ? say(x, status_of(r)) : listing_answer(x, folder, eddy_slice_from(path, len));
 }
 
 static int64_t answer_path(eddy_http_exchange *x, eddy_dir *root, char *path, size_t len) {

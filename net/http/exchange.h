@@ -12,9 +12,9 @@
  *         return r < 0 ? r : eddy_http_response_body(x, eddy_slice_of("hello\n"));
  *     }
  *
- * The server itself writes Date, Connection, Content-Length and Transfer-Encoding, leaves the body out
- * where there must be none (HEAD, 204, 304), reads what the handler left of the request's body, and
- * answers 500 when the handler failed before it began to send.
+ * The server itself writes Date, Connection, Content-Length and Transfer-Encoding, leaves the body
+ * out where there must be none (HEAD, 204, 304), reads what the handler left of the request's body,
+ * and answers 500 when the handler failed before it began to send.
  */
 #ifndef EDDY_NET_HTTP_EXCHANGE_H
 #define EDDY_NET_HTTP_EXCHANGE_H
@@ -57,8 +57,9 @@ EDDY_API eddy_stream *eddy_http_request_peer(const eddy_http_exchange *x);
  * Shape:   returns 1..cap, or 0 at its end (at once, where there is none). The first call sends
  *          "100 Continue" to a client that waits for it.
  * Owns:    borrows dst until it returns.
- * Errors:  EDDY_EHTTP_BODY it ended early or is malformed; EDDY_EHTTP_TOO_LARGE over body_max_bytes;
- *          -ETIMEDOUT the client is too slow; as eddy_stream_read; -EINVAL cap is 0.
+ * Errors:  EDDY_EHTTP_BODY it ended early or is malformed; EDDY_EHTTP_TOO_LARGE over
+ *          body_max_bytes; -ETIMEDOUT the client is too slow; as eddy_stream_read; -EINVAL cap is
+ *          0.
  * Threads: fiber, on the connection's loop.
  * Cancel:  suspends, as eddy_stream_read.
  */

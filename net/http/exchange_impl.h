@@ -9,9 +9,9 @@
 
 enum eddyi_http_phase {
     EDDYI_HTTP_NOT_BEGUN,
-    EDDYI_HTTP_FIELDS,  /* between begin and body */
-    EDDYI_HTTP_BODY,    /* a streamed body is under way */
-    EDDYI_HTTP_SENT,    /* complete, perhaps still in `out` */
+    EDDYI_HTTP_FIELDS, /* between begin and body */
+    EDDYI_HTTP_BODY,   /* a streamed body is under way */
+    EDDYI_HTTP_SENT,   /* complete, perhaps still in `out` */
 };
 
 /* One connection; the exchange is the part of it that the handler sees. Lives on the connection's
@@ -19,9 +19,10 @@ enum eddyi_http_phase {
 struct eddy_http_exchange {
     eddy_stream *peer;
     eddy_reader *reader;
-    eddy_http_opts opts;       /* defaults filled in */
-    eddy_buffer out;           /* heads and small bodies that have not been written yet */
-    int64_t date_s;            /* the second that `date` says */
+    eddy_http_opts opts; /* defaults filled in */
+    eddy_buffer out;     /* heads and small bodies that have not been written yet */
+    uint32_t served;     /* requests so far, this one included */
+    int64_t date_s;      /* the second that `date` says */
     char date[EDDY_HTTP_DATE_LEN + 1];
 
     /* The request. */
@@ -37,14 +38,14 @@ struct eddy_http_exchange {
 
     /* The response. */
     enum eddyi_http_phase phase;
-    size_t begun_at;           /* where in `out` it begins: cut off there when the handler fails */
+    size_t begun_at; /* where in `out` it begins: cut off there when the handler fails */
     int status;
     bool keep_alive;
-    bool no_body;              /* HEAD, 204, 304 */
-    bool chunks;               /* the body goes out in chunks */
-    bool flushed;              /* some of this response has reached the peer: no going back */
-    int64_t announced;         /* bytes of body still to come, or EDDY_HTTP_LENGTH_UNKNOWN */
-    int64_t written;           /* bytes of body so far */
+    bool no_body;      /* HEAD, 204, 304 */
+    bool chunks;       /* the body goes out in chunks */
+    bool flushed;      /* some of this response has reached the peer: no going back */
+    int64_t announced; /* bytes of body still to come, or EDDY_HTTP_LENGTH_UNKNOWN */
+    int64_t written;   /* bytes of body so far */
 };
 
 /* Makes `x` ready for the next request on its connection. */

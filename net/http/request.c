@@ -5,7 +5,8 @@
 #include <eddy/runtime/base/error.h>
 #include <eddy/runtime/loop/loop.h>
 
-/* What is read and dropped of a body that the handler did not want, before it is cheaper to close. */
+/* What is read and dropped of a body that the handler did not want, before it is cheaper to
+ * close. */
 #define DROP_MAX_BYTES (256 * 1024)
 
 void eddyi_http_request_reset(eddy_http_exchange *x) {

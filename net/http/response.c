@@ -240,8 +240,9 @@ int eddyi_http_response_refuse(eddy_http_exchange *x, int status, const char *wh
     int n = snprintf(text, sizeof text, "%d %s%s%s\n", status, eddy_http_status_text(status),
                      why == NULL ? "" : ": ", why == NULL ? "" : why);
     int r = eddy_http_response_begin(x, status);
-    r = r < 0 ? r : eddy_http_response_field(x, "Content-Type",
-                                             eddy_slice_of("text/plain; charset=utf-8"));
+    r = r < 0 ? r
+              : eddy_http_response_field(x, "Content-Type",
+                                         eddy_slice_of("text/plain; charset=utf-8"));
     return r < 0 ? r : eddy_http_response_body(x, eddy_slice_from(text, (size_t)n));
 }
 
@@ -253,7 +254,8 @@ int64_t eddyi_http_response_finish(eddy_http_exchange *x, int64_t r) {
     }
     if (r >= 0 && x->phase == EDDYI_HTTP_BODY) {
         if (x->announced > 0 && !x->no_body) {
-            return EDDY_EHTTP_BODY; /* shorter than announced: only the connection's end can say so */
+            /* shorter than announced: only the connection's end can say so */
+            return EDDY_EHTTP_BODY;
         }
         r = x->chunks ? eddy_buffer_append_slice(&x->out, eddy_slice_of(EDDY_HTTP_CHUNK_END)) : 0;
         x->phase = EDDYI_HTTP_SENT;

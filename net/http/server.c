@@ -64,8 +64,8 @@ static int64_t wait_for_request(eddy_http_exchange *x, eddy_slice *ret_in) {
     int64_t n = eddy_reader_peek(x->reader, 1, ret_in);
     eddy_serve_idle(x->peer, false);
     /* What ends the wait of an idle connection is nobody's failure. */
-    bool quiet = n == -ETIMEDOUT || n == -ECONNRESET ||
-                 (n == -ECANCELED && eddy_serve_draining(x->peer));
+    bool quiet =
+        n == -ETIMEDOUT || n == -ECONNRESET || (n == -ECANCELED && eddy_serve_draining(x->peer));
     return quiet ? 0 : n;
 }
 
@@ -73,8 +73,8 @@ static int64_t wait_for_request(eddy_http_exchange *x, eddy_slice *ret_in) {
 static int64_t parse_slowly(eddy_http_exchange *x, eddy_slice in, eddy_http_fault *ret_fault) {
     eddy_scope scope;
     int64_t n = eddyi_http_response_flush(x);
-    n = n < 0 ? n : eddy_scope_enter(&scope, &(eddy_scope_opts){
-                                                 .timeout_ns = x->opts.head_timeout_ns});
+    n = n < 0 ? n
+              : eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = x->opts.head_timeout_ns});
     if (n < 0) {
         return n;
     }
@@ -126,7 +126,8 @@ static int prepare_body(eddy_http_exchange *x, size_t head_len) {
     }
     x->body_left = framing->length;
     x->body_done = false;
-    return !chunked && (uint64_t)framing->length > x->opts.body_max_bytes ? EDDY_EHTTP_TOO_LARGE : 0;
+    return !chunked && (uint64_t)framing->length > x->opts.body_max_bytes ? EDDY_EHTTP_TOO_LARGE
+                                                                          : 0;
 }
 
 /* ---- one request after another --------------------------------------------------------------- */
@@ -172,7 +173,8 @@ static int64_t exchange(eddy_http_exchange *x, eddy_http_fn handler, void *arg) 
         return refuse(x, fault.status, fault.text, arg);
     }
     size_t head_len = (size_t)n;
-    x->keep_alive = x->framing.keep_alive;
+    bool last = x->opts.requests_max > 0 && ++x->served >= x->opts.requests_max;
+    x->keep_alive = x->framing.keep_alive && !last;
     int64_t r = prepare_body(x, head_len);
     if (r == EDDY_EHTTP_TOO_LARGE) {
         return refuse(x, 413, NULL, arg);
@@ -203,13 +205,9 @@ int64_t eddy_http_connection(eddy_stream *peer, eddy_http_fn handler, void *arg,
     }
     r = eddy_stream_idle_set(peer, x.opts.idle_ns, x.opts.idle_ns);
     r = r == -ENOTSUP ? 0 : r; /* a stream in memory never waits for a network */
-    uint32_t served = 0;
-    while (r >= 0) {
+    do {
         r = exchange(&x, handler, arg);
-        if (r == 0 || (x.opts.requests_max > 0 && ++served >= x.opts.requests_max)) {
-            break;
-        }
-    }
+    } while (r > 0);
     if (r >= 0) {
         r = eddyi_http_response_flush(&x);
     }
@@ -232,9 +230,18 @@ static int64_t serve_one(eddy_stream *peer, void *arg) {
     return eddy_http_connection(peer, site->handler, site->arg, site->opts);
 }
 
+static void pass_on_error(int64_t error, const eddy_address *peer, void *arg) {
+    const struct site *site = arg;
+    site->opts->serve.on_error(error, peer, site->arg);
+}
+
 int64_t eddy_http_serve(eddy_listener *listener, eddy_http_fn handler, void *arg,
                         const eddy_http_opts *opts) {
     struct site site = {handler, arg, opts};
-    return eddy_serve(listener, handler == NULL ? NULL : serve_one, &site,
-                      opts == NULL ? NULL : &opts->serve);
+    eddy_serve_opts serve = {0};
+    if (opts != NULL) {
+        serve = opts->serve;
+        serve.on_error = opts->serve.on_error == NULL ? NULL : pass_on_error;
+    }
+    return eddy_serve(listener, handler == NULL ? NULL : serve_one, &site, &serve);
 }

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server, from its clients' side: bytes in, bytes out, over real connections of each driver. */
+#include <eddy/net/http/server.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include <eddy/net/tcp.h>
+#include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/task/scope.h>
+
+#include "test.h"
+
+struct site {
+    char address[EDDY_ADDRESS_TEXT_MAX];
+    eddy_listener *listener;
+    eddy_http_opts opts;
+    int answered;
+    int statuses[64]; /* as on_response saw them */
+    int status_count;
+};
+
+static struct site site;
+
+/* "/echo" gives the body back, "/size/N" a body of N bytes, "/stream" pieces, "/fail" an error,
+ * "/late" one after the body has begun, "/forget" nothing; all else "hello". */
+static int64_t echo(eddy_http_exchange *x) {
+    char buf[777];
+    int64_t n;
+    int64_t r = eddy_http_response_begin(x, 200);
+    r = r < 0 ? r : eddy_http_response_stream(x, EDDY_HTTP_LENGTH_UNKNOWN);
+    while (r == 0 && (n = eddy_http_request_read(x, buf, sizeof buf)) != 0) {
+        r = n < 0 ? n : eddy_http_response_write(x, buf, (size_t)n);
+    }
+    return r;
+}
+
+static int64_t sized(eddy_http_exchange *x, size_t size) {
+    static char bytes[256 * 1024];
+    memset(bytes, 'b', sizeof bytes);
+    int64_t r = eddy_http_response_begin(x, 200);
+    return r < 0 ? r : eddy_http_response_body(x, eddy_slice_from(bytes, size));
+}
+
+static int64_t pieces(eddy_http_exchange *x) {
+    int64_t r = eddy_http_response_begin(x, 200);
+    r = r < 0 ? r : eddy_http_response_stream(x, 9);
+    for (int i = 0; i < 3 && r == 0; i++) {
+        r = eddy_http_response_write(x, "abc", 3);
+        CHECK_OK(eddy_yield());
+    }
+    CHECK_ERR(eddy_http_response_write(x, "d", 1), -EMSGSIZE);
+    return r;
+}
+
+static int64_t handle(eddy_http_exchange *x, void *arg) {
+    struct site *mine = arg;
+    eddy_slice target = eddy_http_request_head(x)->target;
+    char path[64];
+    size_t size;
+    snprintf(path, sizeof path, "%.*s", (int)target.len, target.data);
+    mine->answered++;
+    if (strcmp(path, "/echo") == 0) {
+        return echo(x);
+    }
+    if (sscanf(path, "/size/%zu", &size) == 1) {
+        return sized(x, size);
+    }
+    if (strcmp(path, "/stream") == 0) {
+        return pieces(x);
+    }
+    if (strcmp(path, "/forget") == 0 || strcmp(path, "/fail") == 0) {
+        return strcmp(path, "/fail") == 0 ? -EIO : 0;
+    }
+    if (strcmp(path, "/late") == 0) {
+        int64_t r = eddy_http_response_begin(x, 200);
+        r = r < 0 ? r : eddy_http_response_stream(x, 100);
+        r = r < 0 ? r : eddy_http_response_write(x, "too little", 10);
+        return r < 0 ? r : -EIO;
+    }
+    CHECK_ERR(eddy_http_response_field(x, "X-Early", eddy_slice_of("1")), -EPROTO);
+    int64_t r = eddy_http_response_begin(x, 200);
+    CHECK_ERR(eddy_http_response_field(x, "X-Bad", eddy_slice_of("a\r\nb")), -EINVAL);
+    CHECK_ERR(eddy_http_response_field(x, "Content-Length", eddy_slice_of("5")), -EINVAL);
+    r = r < 0 ? r : eddy_http_response_field(x, "Content-Type", eddy_slice_of("text/plain"));
+    return r < 0 ? r : eddy_http_response_body(x, eddy_slice_of("hello"));
+}
+
+static void on_response(eddy_http_exchange *x, void *arg) {
+    struct site *mine = arg;
+    if (mine->status_count < 64) {
+        mine->statuses[mine->status_count++] = eddy_http_response_status(x);
+    }
+}
+
+static int64_t serve(void *arg) {
+    struct site *mine = arg;
+    mine->opts.on_response = on_response;
+    return eddy_http_serve(mine->listener, handle, mine, &mine->opts);
+}
+
+/* The server runs in the scope beside the case, until `stop`. */
+static void start(eddy_scope *scope) {
+    CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &site.listener));
+    eddy_address address = eddy_listener_address(site.listener);
+    CHECK_OK(eddy_address_format(&address, site.address, sizeof site.address));
+    CHECK_OK(eddy_scope_enter(scope, NULL));
+    CHECK_OK(eddy_spawn(serve, &site, 0));
+    CHECK_OK(eddy_yield());
+}
+
+static void stop(eddy_scope *scope) {
+    CHECK_OK(eddy_loop_drain(eddy_loop_current()));
+    CHECK_OK(eddy_scope_leave(scope, 0));
+}
+
+static eddy_stream *call(void) {
+    eddy_stream *stream;
+    CHECK_OK(eddy_tcp_connect(site.address, NULL, &stream));
+    return stream;
+}
+
+/* All that comes until the server closes, as text. */
+static void hear(eddy_stream *stream, char *ret_text, size_t cap) {
+    size_t at = 0;
+    int64_t n;
+    while (at + 1 < cap && (n = eddy_stream_read(stream, ret_text + at, cap - 1 - at)) > 0) {
+        at += (size_t)n;
+    }
+    ret_text[at] = '\0';
+}
+
+/* Sends, ends its side, and gives all that came back. */
+static void ask(const char *request, size_t len, char *ret_text, size_t cap) {
+    eddy_stream *stream = call();
+    int r = eddy_stream_write(stream, request, len);
+    if (r == 0) {
+        eddy_stream_shutdown(stream);
+    }
+    hear(stream, ret_text, cap);
+    CHECK_OK(eddy_stream_close(stream));
+}
+
+static int count_of(const char *text, const char *what) {
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what)) {
+        count++;
+    }
+    return count;
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static char text[64 * 1024];
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+LOOP_TEST(a_request_is_answered) {
+    eddy_scope scope;
+    start(&scope);
+    ask(GET("/"), strlen(GET("/")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text);
+    CHECK(strstr(text, "\r\nDate: ") != NULL);
+    CHECK(strstr(text, "\r\nContent-Length: 5\r\n") != NULL);
+    CHECK(strstr(text, "\r\n\r\nhello") != NULL);
+    CHECK(strstr(text, "X-Bad") == NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(pipelined_requests_are_answered_in_order) {
+    static const char three[] = GET("/size/3") GET("/") GET("/size/2");
+    eddy_scope scope;
+    start(&scope);
+    ask(three, strlen(three), text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200 OK"), 3);
+    const char *first = strstr(text, "\r\n\r\nbbb");
+    const char *second = strstr(text, "\r\n\r\nhello");
+    CHECK(first != NULL && second != NULL && first < second);
+    CHECK(strstr(second, "\r\n\r\nbb") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(head_gets_no_body_and_the_same_length) {
+    static const char request[] = "HEAD /size/70000 HTTP/1.1\r\nHost: a\r\n\r\n" GET("/");
+    eddy_scope scope;
+    start(&scope);
+    ask(request, strlen(request), text, sizeof text);
+    CHECK(strstr(text, "Content-Length: 70000\r\n\r\nHTTP/1.1 200 OK") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(http_1_0_is_answered_and_closed_unless_it_asks) {
+    eddy_scope scope;
+    start(&scope);
+    static const char old[] = "GET / HTTP/1.0\r\n\r\n" GET("/");
+    ask(old, strlen(old), text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200"), 1);
+    CHECK(strstr(text, "Connection: close\r\n") != NULL);
+    static const char kept[] = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" GET("/");
+    ask(kept, strlen(kept), text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200"), 2);
+    CHECK(strstr(text, "Connection: keep-alive\r\n") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(bodies_come_sized_and_in_chunks) {
+    static const char sized_body[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n"
+                                     "hello world" GET("/");
+    static const char chunked_body[] =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "6\r\nhello \r\n5;x=y\r\nworld\r\n0\r\nTrailer: t\r\n\r\n" GET("/");
+    eddy_scope scope;
+    start(&scope);
+    ask(sized_body, strlen(sized_body), text, sizeof text);
+    CHECK(strstr(text, "hello world\r\n0\r\n\r\nHTTP/1.1 200 OK") != NULL);
+    ask(chunked_body, strlen(chunked_body), text, sizeof text);
+    CHECK(strstr(text, "0\r\n\r\nHTTP/1.1 200 OK") != NULL);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200 OK"), 2);
+    stop(&scope);
+}
+
+LOOP_TEST(a_body_that_nobody_reads_does_not_become_a_request) {
+    static const char request[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\n"
+                                  "GET /fail HTTP/1.1\r\nHost: evil\r\n\r\nabc\n" GET("/");
+    eddy_scope scope;
+    start(&scope);
+    ask(request, strlen(request), text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200 OK"), 2);
+    CHECK(strstr(text, "500") == NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(a_client_that_asks_before_its_body_is_told_to_go_on) {
+    static const char head[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+                               "Expect: 100-continue\r\n\r\n";
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char got[sizeof go_on];
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *stream = call();
+    CHECK_OK(eddy_stream_write(stream, head, strlen(head)));
+    CHECK_OK(eddy_stream_read_exact(stream, got, strlen(go_on)));
+    CHECK_BYTES(got, strlen(go_on), go_on, strlen(go_on));
+    CHECK_OK(eddy_stream_write(stream, "body", 4));
+    CHECK_OK(eddy_stream_shutdown(stream));
+    hear(stream, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK") == text && strstr(text, "body") != NULL);
+    CHECK_OK(eddy_stream_close(stream));
+    stop(&scope);
+}
+
+LOOP_TEST(large_and_streamed_bodies_arrive_whole) {
+    eddy_scope scope;
+    start(&scope);
+    static char large[300 * 1024];
+    ask(GET("/size/200000"), strlen(GET("/size/200000")), large, sizeof large);
+    CHECK_EQ(count_of(large, "b"), 200000);
+    ask(GET("/stream"), strlen(GET("/stream")), text, sizeof text);
+    CHECK(strstr(text, "\r\n\r\nabcabcabc") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(the_last_request_of_a_connection_is_told_so) {
+    static const char four[] = GET("/") GET("/") GET("/") GET("/");
+    eddy_scope scope;
+    site.opts.requests_max = 2;
+    start(&scope);
+    ask(four, strlen(four), text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200 OK"), 2);
+    CHECK_EQ(count_of(text, "Connection: close"), 1);
+    stop(&scope);
+}
+
+/* ---- handlers that fail ---------------------------------------------------------------------- */
+
+LOOP_TEST(a_handler_that_fails_or_forgets_gives_500) {
+    eddy_scope scope;
+    start(&scope);
+    ask(GET("/fail"), strlen(GET("/fail")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 500 ") == text);
+    ask(GET("/forget"), strlen(GET("/forget")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 500 ") == text);
+    ask(GET("/late"), strlen(GET("/late")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 500 ") == text); /* nothing of the 200 had left */
+    CHECK_EQ(site.status_count, 3);
+    CHECK_EQ(site.statuses[0], 500);
+    stop(&scope);
+}
+
+/* ---- requests that are refused --------------------------------------------------------------- */
+
+struct refusal {
+    int status;
+    const char *request;
+};
+
+static const struct refusal refusals[] = {
+    {400, "GET / HTTP/1.1\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+    {400, "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET / HTTP/1.1\nHost: a\n\n"},
+    {400, "GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n"},
+    {400, "G\x01T / HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {505, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nhello"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "0\r\n\r\n"},
+    {501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n"},
+    {417, "POST / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nContent-Length: 1\r\n\r\nx"},
+};
+
+LOOP_TEST(what_can_be_read_two_ways_is_refused_once_and_the_connection_ends) {
+    eddy_scope scope;
+    start(&scope);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        char request[512];
+        char wanted[16];
+        int n = snprintf(request, sizeof request, "%s%s", refusals[i].request, GET("/evil"));
+        snprintf(wanted, sizeof wanted, "HTTP/1.1 %d ", refusals[i].status);
+        ask(request, (size_t)n, text, sizeof text);
+        if (strstr(text, wanted) != text || count_of(text, "HTTP/1.1 ") != 1) {
+            fprintf(stderr, "request %zu:\n%s\nanswer:\n%s\n", i, request, text);
+        }
+        CHECK(strstr(text, wanted) == text);
+        CHECK_EQ(count_of(text, "HTTP/1.1 "), 1);
+        CHECK(strstr(text, "Connection: close\r\n") != NULL);
+    }
+    stop(&scope);
+}
+
+LOOP_TEST(heads_and_bodies_over_the_limit_are_refused) {
+    static char request[40 * 1024];
+    eddy_scope scope;
+    site.opts.body_max_bytes = 10;
+    start(&scope);
+    int n = snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    memset(request + n, 'x', sizeof request - (size_t)n);
+    ask(request, sizeof request, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 431 ") == text);
+    n = snprintf(request, sizeof request, "GET /");
+    memset(request + n, 'x', sizeof request - (size_t)n);
+    ask(request, sizeof request, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 414 ") == text);
+    static const char announced[] =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world";
+    ask(announced, strlen(announced), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 413 ") == text);
+    stop(&scope);
+}
+
+LOOP_TEST(a_client_that_is_slow_with_its_head_is_cut_off) {
+    eddy_scope scope;
+    site.opts.head_timeout_ns = 50 * EDDY_MS;
+    start(&scope);
+    eddy_stream *stream = call();
+    CHECK_OK(eddy_stream_write(stream, "GET / HT", 8));
+    hear(stream, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 408 ") == text);
+    CHECK_OK(eddy_stream_close(stream));
+    stop(&scope);
+}
+
+LOOP_TEST(an_idle_connection_is_let_go_without_a_word) {
+    eddy_scope scope;
+    site.opts.idle_ns = 50 * EDDY_MS;
+    start(&scope);
+    eddy_stream *stream = call();
+    hear(stream, text, sizeof text);
+    CHECK_STR(text, "");
+    CHECK_OK(eddy_stream_close(stream));
+    stop(&scope);
+}
+
+/* ---- clients that go ------------------------------------------------------------------------- */
+
+LOOP_TEST(a_reset_at_any_byte_hurts_nobody) {
+    static const char request[] = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+                                  "\r\n5\r\nhello\r\n0\r\n\r\n";
+    eddy_scope scope;
+    start(&scope);
+    for (size_t len = 0; len <= strlen(request); len++) {
+        eddy_stream *stream;
+        eddy_tcp_opts reset = {.linger = true};
+        CHECK_OK(eddy_tcp_connect(site.address, &reset, &stream));
+        if (len > 0) {
+            CHECK_OK(eddy_stream_write(stream, request, len));
+        }
+        if (len % 2 == 0) {
+            CHECK_OK(eddy_yield());
+        }
+        CHECK_OK(eddy_stream_close(stream));
+    }
+    ask(GET("/"), strlen(GET("/")), text, sizeof text);
+    CHECK(strstr(text, "hello") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(a_thousand_half_open_clients_keep_nobody_out) {
+    static eddy_stream *silent[1000];
+    eddy_scope scope;
+    start(&scope);
+    for (int i = 0; i < 1000; i++) {
+        silent[i] = call();
+        CHECK_OK(eddy_stream_write(silent[i], "GET", 3));
+    }
+    ask(GET("/"), strlen(GET("/")), text, sizeof text);
+    CHECK(strstr(text, "hello") != NULL);
+    for (int i = 0; i < 1000; i++) {
+        CHECK_OK(eddy_stream_close(silent[i]));
+    }
+    stop(&scope);
+}
+
+LOOP_TEST(a_drain_lets_idle_connections_go_at_once) {
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *stream = call();
+    CHECK_OK(eddy_stream_write(stream, GET("/"), strlen(GET("/"))));
+    char first;
+    CHECK_OK(eddy_stream_read_exact(stream, &first, 1)); /* kept alive, and idle after this */
+    CHECK_OK(eddy_sleep(20 * EDDY_MS));
+    stop(&scope);
+    hear(stream, text, sizeof text);
+    CHECK_OK(eddy_stream_close(stream));
+}
+
+LOOP_TEST(a_cancel_ends_a_server_in_the_middle_of_everything) {
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *streams[3] = {call(), call(), call()};
+    CHECK_OK(eddy_stream_write(streams[0], "GET / HT", 8));
+    CHECK_OK(eddy_stream_write(streams[1], GET("/size/200000"), strlen(GET("/size/200000"))));
+    CHECK_OK(eddy_sleep(5 * EDDY_MS));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(eddy_stream_close(streams[i]));
+    }
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
