@@ -22,17 +22,18 @@ struct site {
 
 static struct site site;
 
-/* "/echo" gives the body back, "/size/N" a body of N bytes, "/stream" pieces, "/fail" an error,
+/* "/echo" gives the (short) body back, "/size/N" a body of N bytes, "/stream" pieces, "/fail" an error,
  * "/late" one after the body has begun, "/forget" nothing; all else "hello". */
 static int64_t echo(eddy_http_exchange *x) {
     char buf[777];
+    size_t len = 0;
     int64_t n;
-    int64_t r = eddy_http_response_begin(x, 200);
-    r = r < 0 ? r : eddy_http_response_stream(x, EDDY_HTTP_LENGTH_UNKNOWN);
-    while (r == 0 && (n = eddy_http_request_read(x, buf, sizeof buf)) != 0) {
-        r = n < 0 ? n : eddy_http_response_write(x, buf, (size_t)n);
+    while ((n = eddy_http_request_read(x, buf + len, sizeof buf - len)) > 0) {
+        len += (size_t)n;
     }
-    return r;
+    int64_t r = n < 0 ? n : eddy_http_response_begin(x, 200);
+    r = r < 0 ? r : eddy_http_response_stream(x, EDDY_HTTP_LENGTH_UNKNOWN);
+    return r < 0 ? r : eddy_http_response_write(x, buf, len); /* one chunk, however it came */
 }
 
 static int64_t sized(eddy_http_exchange *x, size_t size) {
