@@ -2,7 +2,7 @@
 #include <eddy/runtime/sim/log_impl.h>
 
 #include <fcntl.h>
-#include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <eddy/runtime/base/error.h>
@@ -42,23 +42,65 @@ static const struct line lines[EDDYI_SIM_WHAT_COUNT] = {
     [EDDYI_SIM_NOTE_JOB] = {"job", {"job"}},
 };
 
+/* No line is longer: a time, a word, three names, three numbers and the hash. */
+#define LINE_MAX_LEN 200
+
+static char *put_text(char *at, const char *text) {
+    size_t len = strlen(text);
+    memcpy(at, text, len);
+    return at + len;
+}
+
+/* By hand, because a run can have millions of lines: printf would take most of its time. */
+static char *put_number(char *at, int64_t number) {
+    char digits[20];
+    size_t count = 0;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0) {
+        *at++ = '-';
+    }
+    while (count > 0) {
+        *at++ = digits[--count];
+    }
+    return at;
+}
+
+static char *put_hash(char *at, uint32_t hash) {
+    for (int shift = 28; shift >= 0; shift -= 4) {
+        *at++ = "0123456789abcdef"[(hash >> shift) & 15];
+    }
+    return at;
+}
+
 /* The whole line or nothing of it. */
 static int append_line(struct eddyi_sim_log *log, int64_t now_ns, const struct line *line,
                        const int64_t numbers[NUMBER_COUNT]) {
-    size_t before = log->text.len;
-    int r = eddy_buffer_printf(&log->text, "%" PRId64 " %s", now_ns, line->what);
-    for (int i = 0; r >= 0 && i < NUMBER_COUNT && line->names[i] != NULL; i++) {
-        r = eddy_buffer_printf(&log->text, " %s=%" PRId64, line->names[i], numbers[i]);
-    }
-    if (r >= 0) {
-        /* The hash so far ends each line: where two logs part, they part at the first difference,
-         * even if it was one that has no line of its own. */
-        r = eddy_buffer_printf(&log->text, " #%08" PRIx32 "\n", (uint32_t)log->hash);
-    }
+    int r = eddy_buffer_reserve(&log->text, LINE_MAX_LEN);
     if (r < 0) {
-        log->text.len = before;
+        return r;
     }
-    return r;
+    char *start = log->text.data + log->text.len;
+    char *at = put_number(start, now_ns);
+    *at++ = ' ';
+    at = put_text(at, line->what);
+    for (int i = 0; i < NUMBER_COUNT && line->names[i] != NULL; i++) {
+        *at++ = ' ';
+        at = put_text(at, line->names[i]);
+        *at++ = '=';
+        at = put_number(at, numbers[i]);
+    }
+    /* The hash so far ends each line: where two logs part, they part at the first difference, even
+     * if it was one that has no line of its own. */
+    at = put_text(at, " #");
+    at = put_hash(at, (uint32_t)log->hash);
+    *at++ = '\n';
+    EDDY_ASSERT(at - start <= LINE_MAX_LEN);
+    log->text.len += (size_t)(at - start);
+    return 0;
 }
 
 void eddyi_sim_log_add(struct eddyi_sim_log *log, int64_t now_ns, enum eddyi_sim_what what,

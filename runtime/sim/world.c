@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/sim/world_impl.h>
 
+/* A longer ready queue is only shuffled near its head, where the loop walks to: half of what comes
+ * goes there, and the rest to the end, so that nothing in between waits for ever. */
+#define PLACES_MAX 256
+
 /* What each generator's state is made of besides the seed. */
 enum { FOR_PLAN = 1, FOR_NETWORK, FOR_ORDER, FOR_JOBS, FOR_SECRETS };
 
@@ -130,7 +134,11 @@ size_t eddyi_sim_world_some(struct eddyi_sim_world *world, uint32_t chance, size
 uint64_t eddyi_sim_world_place(struct eddyi_sim_world *world, uint64_t count) {
     uint64_t place = count;
     if (count > 0 && eddyi_sim_random_chance(&world->order, world->plan.order)) {
-        place = eddyi_sim_random_below(&world->order, count + 1);
+        if (count <= PLACES_MAX) {
+            place = eddyi_sim_random_below(&world->order, count + 1);
+        } else if (eddyi_sim_random_chance(&world->order, EDDYI_SIM_ALWAYS / 2)) {
+            place = eddyi_sim_random_below(&world->order, PLACES_MAX);
+        }
     }
     eddyi_sim_log_fold(&world->log, place);
     world->placed++;
