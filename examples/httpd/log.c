@@ -146,7 +146,10 @@ void access_log_close(struct access_log *log) {
     }
     __atomic_store_n(&log->ending, true, __ATOMIC_RELEASE);
     eddy_event_set(&log->has_more);
-    int64_t r = eddy_await(log->writer);
+    /* Not even a cancelled program loses lines; a disk that hangs it does not wait for. */
+    eddy_scope shield;
+    eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true, .timeout_ns = 5 * EDDY_S});
+    int64_t r = eddy_scope_leave(&shield, eddy_await(log->writer));
     if (r < 0) {
         fprintf(stderr, "httpd: access log: %s\n", eddy_error_text(r));
     }
