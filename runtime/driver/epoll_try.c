@@ -198,10 +198,10 @@ static int64_t write_quietly(struct eddyi_handle *handle, int fd, const void *da
 }
 
 /*
- * A terminal knows no call that does not wait: poll says that there is room, and a write of more than
- * the room waits until somebody has read the rest. Its O_NONBLOCK is shared with whoever else has it
- * open, the shell for one, so it is opened a second time for the write: a descriptor, or -1 where
- * that is neither possible nor needed.
+ * A terminal knows no call that does not wait: poll says that there is room, and a write of more
+ * than the room waits until somebody has read the rest. Its O_NONBLOCK is shared with whoever else
+ * has it open, the shell for one, so it is opened a second time for the write: a descriptor, or -1
+ * where that is not possible, or not needed.
  */
 static int reopen_terminal(struct eddyi_handle *handle, int fd) {
     struct termios settings;

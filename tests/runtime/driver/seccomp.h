@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Makes this process's kernel an older one: a system call, or one with a certain flag, is refused. */
+/* Makes this process's kernel an older one: a system call, or a flag of one, is refused. */
 #ifndef EDDY_TESTS_RUNTIME_DRIVER_SECCOMP_H
 #define EDDY_TESTS_RUNTIME_DRIVER_SECCOMP_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What every driver has to do alike: each kind of operation, each way in which it can end, cancel in
- * each state, and closing. Run on the driver that $EDDY_DRIVER names, as the LOOP_TESTs are.
+ * What every driver has to do alike: each kind of operation, each way in which it can end, cancel
+ * in each state, and closing. Run on the driver that $EDDY_DRIVER names, as the LOOP_TESTs are.
  */
 #include <eddy/runtime/loop/driver_impl.h>
 

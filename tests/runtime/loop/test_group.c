@@ -246,7 +246,7 @@ TEST(tasks_left_on_the_members_are_cancelled_and_end) {
     check_no_thread_left();
 }
 
-/* Waits for children on every loop of the group, the first included, none of which ends by itself. */
+/* Waits for a child on each loop of the group, the first included; none ends by itself. */
 static int64_t wait_for_others(void *arg) {
     eddy_loop_group *group = eddy_loop_group_current();
     CHECK_PTR_EQ(group, arg);
