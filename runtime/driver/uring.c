@@ -168,6 +168,7 @@ static bool reap(struct eddyi_uring *u) {
         head = *cq->khead;
     }
     u->since_reap = 0;
+    eddyi_uring_recv_serve(u);
     return some;
 }
 
@@ -285,13 +286,20 @@ static void give_up(struct eddyi_uring *u) {
     eddyi_uring_give_up_ops(u);
     u->lost = false;
     eddyi_uring_give_up_shots(u);
+    eddyi_uring_recv_serve(u);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static void uring_forget(eddy_loop *loop, struct eddyi_handle *handle) {
-    if (handle->driver_data != NULL) {
+    struct eddyi_uring_shot *shot = handle->driver_data;
+    if (shot == NULL) {
+        return;
+    }
+    if (shot->tag == EDDYI_URING_TAG_ACCEPT) {
         eddyi_uring_accept_forget(loop->driver_state, handle);
+    } else {
+        eddyi_uring_recv_forget(loop->driver_state, handle);
     }
 }
 

@@ -4,9 +4,12 @@
  *
  *     uring.c           the turn: one io_uring_enter that submits, sleeps and reaps
  *     uring_setup.c     the ring: flags by a ladder, sizes, why it cannot start
- *     uring_op.c        an operation's way: parked, in the kernel, cancelled, ended
+ *     uring_op.c        an operation's way into the kernel
+ *     uring_end.c       and out of it: completed, cancelled, asked for once more
  *     uring_shot.c      requests of the driver's own that give many completions (multishots)
  *     uring_accept.c    listeners: one multishot accept, a queue of what it accepted
+ *     uring_recv.c      stream sockets: a multishot receive, a queue of what it received
+ *     uring_pool.c      the buffers that multishot receives are given
  *     uring_pollable.c  the loop in a foreign main loop
  *
  * Where an op is, between submit and DONE; each place is a list that it is linked into:
@@ -95,6 +98,28 @@ struct eddyi_uring_slot {
 
 #define EDDYI_URING_NO_SLOT UINT32_MAX
 
+/* 1 MiB of a loop that receives; it cycles through all of it. A power of two, see uring_pool.c. */
+#define EDDYI_URING_BUFFERS 256
+#define EDDYI_URING_BUFFER_SIZE 4096
+#define EDDYI_URING_BUFFER_GROUP 0
+/* With fewer free, slow readers have the rest: then no further multishot is armed. */
+#define EDDYI_URING_BUFFERS_LOW 64
+
+/* A buffer of the pool, while it is in a stream's queue. */
+struct eddyi_uring_buffer {
+    uint16_t next;
+    uint16_t from; /* the first byte that nobody has taken */
+    uint16_t len;
+};
+
+struct eddyi_uring_pool {
+    struct io_uring_buf_ring *ring; /* shared with the kernel; the buffers lie behind it */
+    char *base;
+    unsigned held; /* buffers in queues */
+    bool dontfork;
+    struct eddyi_uring_buffer buffers[EDDYI_URING_BUFFERS];
+};
+
 struct eddyi_uring {
     struct io_uring ring;
     eddy_loop *loop;
@@ -108,11 +133,14 @@ struct eddyi_uring {
     bool holding;         /* in a call that must not complete: what ends goes to `finished` */
     bool dontfork;        /* the ring's memory is not there in a forked child */
 
-    struct eddyi_list parked;    /* ops without an entry, oldest first */
-    struct eddyi_list in_kernel; /* ops with one */
-    struct eddyi_list cancels;   /* ops in the kernel whose cancel wants an entry */
-    struct eddyi_list finished;  /* ops whose result is known */
-    struct eddyi_list shots;     /* multishots that want an entry */
+    struct eddyi_list parked;      /* ops without an entry, oldest first */
+    struct eddyi_list in_kernel;   /* ops with one */
+    struct eddyi_list cancels;     /* ops in the kernel whose cancel wants an entry */
+    struct eddyi_list finished;    /* ops whose result is known */
+    struct eddyi_list shots;       /* multishots that want an entry */
+    struct eddyi_list dirty;       /* streams whose multishot has had completions */
+    struct eddyi_uring_pool *pool; /* NULL: not made yet, or never */
+    bool no_pool;                  /* never: it cannot be had */
 
     int wake_fd; /* eventfd */
     bool wake_armed;
@@ -164,14 +192,34 @@ bool eddyi_uring_finish(struct eddyi_uring *u);
 /* ---- uring_op.c ------------------------------------------------------------------------------ */
 
 void eddyi_uring_submit(eddy_loop *loop, struct eddyi_op *op);
-void eddyi_uring_cancel(eddy_loop *loop, struct eddyi_op *op);
 int64_t eddyi_uring_attempt(eddy_loop *loop, struct eddyi_op *op);
 /* Whether another of the same handle and direction has to end before it. */
 bool eddyi_uring_must_queue(const struct eddyi_op *op);
+/* Starts an op that is in no list on its way: at its submission, or when its turn has come. */
+void eddyi_uring_begin(struct eddyi_uring *u, struct eddyi_op *op);
+/* The op is about to end: the one that was held behind it begins. */
+void eddyi_uring_begin_next(struct eddyi_uring *u, const struct eddyi_op *op);
 /* Gives an op that is in no list an entry, or parks it. */
 void eddyi_uring_issue(struct eddyi_uring *u, struct eddyi_op *op);
 /* Fills the entry for an op, which is in no list. */
 void eddyi_uring_start(struct eddyi_uring *u, struct eddyi_op *op, struct io_uring_sqe *sqe);
+/* What a poll says at this moment; -EAGAIN: nothing. */
+int64_t eddyi_uring_poll_now(const struct eddyi_op *op);
+/* Of what a poll reports, what lets the op go on. */
+int eddyi_uring_wanted_of(const struct eddyi_op *op, int res);
+
+/* Ops of one direction are served in their order. */
+enum eddyi_uring_direction { EDDYI_URING_NEITHER, EDDYI_URING_IN, EDDYI_URING_OUT };
+
+enum eddyi_uring_direction eddyi_uring_direction_of(const struct eddyi_op *op);
+
+static inline bool eddyi_uring_is_file(const struct eddyi_op *op) {
+    return op->handle->kind == EDDYI_HANDLE_FILE;
+}
+
+/* ---- uring_end.c ----------------------------------------------------------------------------- */
+
+void eddyi_uring_cancel(eddy_loop *loop, struct eddyi_op *op);
 /* Fills the entry for the cancel of an op out of u->cancels. */
 void eddyi_uring_start_cancel(struct eddyi_uring *u, struct eddyi_op *op, struct io_uring_sqe *sqe);
 /* Takes the op out of its list and ends it; the next of its direction begins. */
@@ -180,6 +228,8 @@ void eddyi_uring_complete(struct eddyi_op *op, int64_t result);
 void eddyi_uring_finish_later(struct eddyi_uring *u, struct eddyi_op *op, int64_t result);
 void eddyi_uring_op_event(struct eddyi_uring *u, struct eddyi_op *op, int res, unsigned flags);
 void eddyi_uring_cancel_event(struct eddyi_uring *u, struct eddyi_op *op, int res);
+/* There is something to read on the handle that its socket does not tell: polls look again. */
+void eddyi_uring_hit_polls(struct eddyi_uring *u, struct eddyi_handle *handle);
 /* The kernel has lost completions: what it still owes will not come. Those ops end. */
 void eddyi_uring_give_up_ops(struct eddyi_uring *u);
 
@@ -206,6 +256,38 @@ bool eddyi_uring_accept(struct eddyi_uring *u, struct eddyi_op *op);
 int64_t eddyi_uring_accept_attempt(struct eddyi_uring *u, struct eddyi_op *op);
 void eddyi_uring_accept_event(struct eddyi_uring *u, struct eddyi_uring_shot *shot, int res);
 void eddyi_uring_accept_forget(struct eddyi_uring *u, struct eddyi_handle *handle);
+
+/* ---- uring_recv.c ---------------------------------------------------------------------------- */
+
+/* No result of a call and no error: the socket itself is to be asked. */
+#define EDDYI_URING_ASK_KERNEL INT64_MIN
+
+/* True when the op is served by the handle's queue or multishot; false: ask for it alone. */
+bool eddyi_uring_recv(struct eddyi_uring *u, struct eddyi_op *op);
+void eddyi_uring_recv_cancelled(struct eddyi_op *op);
+int64_t eddyi_uring_recv_attempt(struct eddyi_uring *u, struct eddyi_op *op);
+/* A receive that asked the socket has given `result`. */
+void eddyi_uring_received(const struct eddyi_op *op, int64_t result);
+void eddyi_uring_recv_event(struct eddyi_uring *u, struct eddyi_uring_shot *shot, int res,
+                            unsigned flags);
+/* Its last completion is lost, and perhaps bytes with it. */
+void eddyi_uring_recv_lost(struct eddyi_uring *u, struct eddyi_uring_shot *shot);
+/* Gives out what completions have brought; after the last of them. */
+void eddyi_uring_recv_serve(struct eddyi_uring *u);
+/* The events that a poll of the socket does not show. */
+int eddyi_uring_recv_events(const struct eddyi_handle *handle);
+/* What a send's result would be if nobody had received. */
+int64_t eddyi_uring_sent(const struct eddyi_op *op, int64_t result);
+void eddyi_uring_recv_forget(struct eddyi_uring *u, struct eddyi_handle *handle);
+
+/* ---- uring_pool.c ---------------------------------------------------------------------------- */
+
+/* Whether there are buffers enough for a further multishot; makes the pool at the first call. */
+bool eddyi_uring_pool_ready(struct eddyi_uring *u);
+void eddyi_uring_pool_close(struct eddyi_uring *u, bool forked);
+char *eddyi_uring_buffer(struct eddyi_uring *u, uint16_t id);
+/* Gives a buffer back to the kernel. */
+void eddyi_uring_recycle(struct eddyi_uring *u, uint16_t id);
 
 /* ---- uring_pollable.c ------------------------------------------------------------------------ */
 

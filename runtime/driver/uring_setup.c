@@ -159,6 +159,7 @@ static void init(struct eddyi_uring *u, eddy_loop *loop) {
     eddyi_list_init(&u->cancels);
     eddyi_list_init(&u->finished);
     eddyi_list_init(&u->shots);
+    eddyi_list_init(&u->dirty);
 }
 
 static int open_ring(struct eddyi_uring *u, const struct eddyi_driver_opts *opts, char *reason,
@@ -202,6 +203,7 @@ static void give_back(struct eddyi_uring *u, bool forked) {
             io_uring_queue_exit(&u->ring);
         }
     }
+    eddyi_uring_pool_close(u, forked);
     eddyi_free(u->slots);
     eddyi_free(u);
 }

@@ -105,7 +105,13 @@ void eddyi_uring_shot_start(struct eddyi_uring *u, struct eddyi_uring_shot *shot
     shot->want_arm = false;
     shot->armed = true;
     u->slots[shot->slot].generation++;
-    io_uring_prep_multishot_accept(sqe, shot->handle->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (shot->tag == EDDYI_URING_TAG_RECV) {
+        io_uring_prep_recv_multishot(sqe, shot->handle->fd, NULL, 0, 0);
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = EDDYI_URING_BUFFER_GROUP;
+    } else {
+        io_uring_prep_multishot_accept(sqe, shot->handle->fd, NULL, NULL, SOCK_CLOEXEC);
+    }
     sqe->user_data = name_of(u, shot, shot->tag);
 }
 
@@ -126,7 +132,10 @@ void eddyi_uring_shot_arm(struct eddyi_uring *u, struct eddyi_uring_shot *shot) 
 }
 
 void eddyi_uring_shot_cancel(struct eddyi_uring *u, struct eddyi_uring_shot *shot) {
-    if (shot->armed && !shot->ending) {
+    if (shot->want_arm) {
+        shot->want_arm = false;
+        eddyi_list_remove(&shot->in_want);
+    } else if (shot->armed && !shot->ending) {
         shot->ending = true;
         shot->want_cancel = true;
         want(u, shot);
@@ -160,6 +169,8 @@ void eddyi_uring_shot_event(struct eddyi_uring *u, uint64_t user_data, int res, 
     if (shot == NULL) {
         if (tag == EDDYI_URING_TAG_ACCEPT && res >= 0) {
             close(res); /* for a listener that is gone */
+        } else if ((flags & IORING_CQE_F_BUFFER) != 0) {
+            eddyi_uring_recycle(u, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT));
         }
         return;
     }
@@ -171,18 +182,31 @@ void eddyi_uring_shot_event(struct eddyi_uring *u, uint64_t user_data, int res, 
     if ((flags & IORING_CQE_F_MORE) == 0) {
         idle(shot);
     }
-    eddyi_uring_accept_event(u, shot, res);
+    if (tag == EDDYI_URING_TAG_RECV) {
+        eddyi_uring_recv_event(u, shot, res, flags);
+    } else {
+        eddyi_uring_accept_event(u, shot, res);
+    }
 }
 
 void eddyi_uring_give_up_shots(struct eddyi_uring *u) {
     for (uint32_t i = 0; i < u->slot_count; i++) {
         struct eddyi_uring_shot *shot = u->slots[i].shot;
-        if (shot != NULL) {
-            if (shot->armed) {
-                u->slots[i].generation++;
-                idle(shot);
-            }
-            eddyi_uring_accept_event(u, shot, -ECANCELED); /* who waits has it armed again */
+        if (shot == NULL) {
+            continue;
+        }
+        bool lost = shot->armed;
+        if (lost) {
+            u->slots[i].generation++;
+            idle(shot);
+        }
+        /* Who waits has it armed again. */
+        if (shot->tag == EDDYI_URING_TAG_ACCEPT) {
+            eddyi_uring_accept_event(u, shot, -ECANCELED);
+        } else if (lost) {
+            eddyi_uring_recv_lost(u, shot);
+        } else {
+            eddyi_uring_recv_event(u, shot, -ECANCELED, 0);
         }
     }
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -194,6 +195,40 @@ TEST(more_completions_than_the_queue_holds_all_arrive) {
     eddy_loop_free(loop);
 }
 
+TEST(bytes_are_not_urgent) {
+    eddy_loop *loop = ring_loop(0, 0);
+    struct eddyi_handle handle;
+    int ends = 0;
+    int peer = tcp_pair(&handle);
+    struct eddyi_op both = poll_op(&handle, POLLIN | POLLPRI, &ends);
+    struct eddyi_op urgent = poll_op(&handle, POLLPRI, &ends);
+    eddyi_op_submit(loop, &both);
+    eddyi_op_submit(loop, &urgent);
+    settle_down(loop);
+    CHECK_EQ(write(peer, "a", 1), 1);
+    wait_ends(loop, &ends, 1);
+    CHECK_EQ(both.result, POLLIN);
+    settle_down(loop);
+    CHECK_EQ(ends, 1);
+    CHECK_EQ(send(peer, "b", 1, MSG_OOB), 1);
+    wait_ends(loop, &ends, 2);
+    CHECK_EQ(urgent.result, POLLPRI);
+    close(peer);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+    eddy_loop_free(loop);
+}
+
+static int count_threads(void) {
+    int count = 0;
+    DIR *folder = opendir("/proc/self/task");
+    CHECK(folder != NULL);
+    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        count += entry->d_name[0] != '.';
+    }
+    closedir(folder);
+    return count;
+}
+
 TEST(a_poll_does_not_report_what_was_not_asked_for) {
     eddy_loop *loop = ring_loop(0, 0);
     struct eddyi_handle handle;
@@ -201,6 +236,7 @@ TEST(a_poll_does_not_report_what_was_not_asked_for) {
     int peer = tcp_pair(&handle);
     static char bulk[1 << 20];
     /* Full in one direction, ended in the other: the kernel's poll would report the end. */
+    int threads = count_threads();
     fill_socket(handle.fd);
     CHECK_OK(shutdown(peer, SHUT_WR));
     struct eddyi_op op = poll_op(&handle, POLLOUT, &ends);
@@ -213,6 +249,7 @@ TEST(a_poll_does_not_report_what_was_not_asked_for) {
     uint64_t enters = uring_of(loop)->enters;
     settle_down(loop);
     CHECK_EQ(uring_of(loop)->enters, enters); /* nothing goes round in circles */
+    CHECK_EQ(count_threads(), threads);       /* nor blocks a thread of the kernel's */
     while (ends < 2) {
         CHECK(recv(peer, bulk, sizeof bulk, MSG_DONTWAIT) != 0);
         loop->driver->wait(loop, 0);
@@ -383,6 +420,63 @@ TEST(a_cancel_reaches_an_op_wherever_it_is) {
     eddy_loop_free(loop);
 }
 
+/* Makes the cancel that is the newest entry of the queue miss what it is for. */
+static void misdirect_cancel(struct eddyi_uring *u) {
+    struct io_uring_sqe *sqe = &u->ring.sq.sqes[(u->ring.sq.sqe_tail - 1) & u->ring.sq.ring_mask];
+    CHECK_EQ(sqe->opcode, IORING_OP_ASYNC_CANCEL);
+    sqe->addr ^= 8;
+}
+
+TEST(a_cancel_that_finds_nothing_is_sent_again) {
+    eddy_loop *loop = ring_loop(0, 0);
+    struct eddyi_handle handle;
+    struct sockaddr_in address;
+    char buf[8];
+    int ends = 0;
+    int peer = tcp_pair(&handle);
+    struct eddyi_op op = recv_op(&handle, buf, sizeof buf, &ends);
+    eddyi_op_submit(loop, &op);
+    settle_down(loop);
+    eddyi_op_cancel(loop, &op);
+    misdirect_cancel(uring_of(loop));
+    wait_ends(loop, &ends, 1);
+    CHECK_EQ(op.result, -ECANCELED);
+    close(peer);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+    /* And that of a listener's multishot. */
+    eddyi_handle_init(&handle, listener_on(&address, 0), EDDYI_HANDLE_SOCKET);
+    handle.listening = true;
+    op = make_op(EDDYI_OP_ACCEPT, &handle, &ends);
+    eddyi_op_submit(loop, &op);
+    settle_down(loop);
+    eddyi_op_cancel(loop, &op);
+    eddyi_uring_shot_cancel(uring_of(loop), handle.driver_data);
+    misdirect_cancel(uring_of(loop));
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+    close(listener_on(&address, address.sin_port));
+    eddy_loop_free(loop);
+}
+
+TEST(an_attempt_does_not_overtake_who_waits) {
+    eddy_loop *loop = ring_loop(0, 0);
+    struct eddyi_handle handle;
+    char first[8];
+    char second[8];
+    int ends = 0;
+    int peer = tcp_pair(&handle);
+    struct eddyi_op op = recv_op(&handle, first, sizeof first, &ends);
+    struct eddyi_op late = recv_op(&handle, second, sizeof second, NULL);
+    eddyi_op_submit(loop, &op);
+    settle_down(loop);
+    CHECK_EQ(write(peer, "abc", 3), 3);
+    CHECK_EQ(loop->driver->attempt(loop, &late), -EAGAIN);
+    wait_ends(loop, &ends, 1);
+    CHECK_EQ(op.result, 3);
+    close(peer);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+    eddy_loop_free(loop);
+}
+
 TEST(cancelled_sends_and_connects_end) {
     eddy_loop *loop = ring_loop(0, 0);
     struct eddyi_handle handle;
@@ -509,12 +603,12 @@ static void one_more(void *arg) {
     }
 }
 
-/* Every second time it waits until the loop has run what it posted, and is about to sleep. */
+/* Every eighth time it waits until the loop has run what it posted, and is about to sleep. */
 static void *waker(void *arg) {
     struct waking *waking = arg;
     for (int i = 1; i <= WAKES; i++) {
         CHECK_OK(eddy_loop_post(waking->loop, one_more, waking));
-        while (i % 2 == 0 && waking->run < i) {
+        while (i % 8 == 0 && waking->run < i) {
             sched_yield();
         }
     }
@@ -540,6 +634,38 @@ TEST(a_wake_before_the_wait_ends_it) {
     loop->driver->wake(loop);
     loop->driver->wake(loop);
     loop->driver->wait(loop, EDDY_NEVER);
+    eddy_loop_free(loop);
+}
+
+TEST(an_overflow_does_not_end_the_waking) {
+    enum { OPS = 16 };
+    eddy_loop *loop = ring_loop(1, 1);
+    struct eddyi_handle handle;
+    struct eddyi_op ops[OPS];
+    int ends = 0;
+    int times_ended = 0;
+    int peer = tcp_pair(&handle);
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < OPS; i++) {
+            ops[i] = poll_op(&handle, POLLIN, &ends);
+            eddyi_op_submit(loop, &ops[i]);
+        }
+        settle_down(loop);
+        CHECK_EQ(write(peer, "x", 1), 1);
+        loop->driver->wake(loop);
+        ends = 0;
+        while (ends < OPS) {
+            loop->driver->wait(loop, EDDY_NEVER);
+            times_ended += !uring_of(loop)->wake_armed;
+        }
+        CHECK_EQ(do_op(loop, recv_op(&handle, &(char){0}, 1, NULL)), 1);
+        settle_down(loop);
+        loop->driver->wake(loop);
+        loop->driver->wait(loop, EDDY_NEVER);
+    }
+    CHECK(times_ended > 0);
+    close(peer);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
     eddy_loop_free(loop);
 }
 

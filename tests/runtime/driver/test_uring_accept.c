@@ -73,6 +73,34 @@ TEST(an_attempt_finds_who_is_there_and_never_waits) {
     eddy_loop_free(loop);
 }
 
+TEST(an_attempt_completes_no_other_from_inside) {
+    eddy_loop *loop = ring_loop(0, 0);
+    struct sockaddr_in address;
+    struct eddyi_handle listener;
+    struct eddyi_handle other;
+    char buf[8];
+    int ends = 0;
+    int peer = tcp_pair(&other);
+    struct eddyi_op recv = recv_op(&other, buf, sizeof buf, &ends);
+    listen_with(&listener, &address);
+    struct eddyi_op op = make_op(EDDYI_OP_ACCEPT, &listener, NULL);
+    eddyi_op_submit(loop, &recv);
+    settle_down(loop);
+    CHECK_EQ(write(peer, "abc", 3), 3);
+    CHECK_EQ(loop->driver->attempt(loop, &op), -EAGAIN);
+    CHECK_EQ(ends, 0);
+    CHECK((recv.driver_word & EDDYI_URING_FINISHED) != 0);
+    eddyi_op_cancel(loop, &recv); /* too late: it has its result */
+    CHECK_EQ(ends, 0);
+    loop->driver->wait(loop, EDDY_NEVER);
+    CHECK_EQ(ends, 1);
+    CHECK_EQ(recv.result, 3);
+    close(peer);
+    CHECK_OK(eddyi_handle_close(loop, &other));
+    CHECK_OK(eddyi_handle_close(loop, &listener));
+    eddy_loop_free(loop);
+}
+
 TEST(an_armed_listener_lets_its_port_go_when_it_is_closed) {
     eddy_loop *loop = ring_loop(0, 0);
     for (int i = 0; i < 100; i++) {
