@@ -139,4 +139,17 @@ static inline void reset_close(int fd) {
     close(fd);
 }
 
+/* A message and its answer, over a connection of its own. */
+static inline void echo_once(eddy_loop *loop) {
+    struct eddyi_handle handle;
+    int peer = tcp_pair(&handle);
+    char buf[8];
+    CHECK_EQ(write(peer, "hello", 5), 5);
+    CHECK_EQ(do_op(loop, recv_op(&handle, buf, sizeof buf, NULL)), 5);
+    CHECK_EQ(do_op(loop, send_op(&handle, buf, 5, NULL)), 5);
+    CHECK_EQ(read(peer, buf, sizeof buf), 5);
+    close(peer);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+}
+
 #endif
