@@ -61,30 +61,30 @@ static int wrap(eddy_loop *loop, int fd, const eddy_tcp_opts *connection,
     return 0;
 }
 
-/* The path of a socket file that bind has made, or NULL for other addresses. */
-static const char *path_of(const eddy_loop *loop, const eddy_address *address) {
+/* The path of a socket that bind has named, or NULL for other addresses. */
+static const char *path_of(const eddy_address *address) {
     const struct sockaddr_un *un = (const void *)address->storage;
-    bool file = eddy_address_family(address) == AF_UNIX && un->sun_path[0] != '\0';
-    /* Names in the simulation are no files. */
-    return file && loop->host == &eddyi_host_real ? un->sun_path : NULL;
+    bool named = eddy_address_family(address) == AF_UNIX && un->sun_path[0] != '\0';
+    return named ? un->sun_path : NULL;
+}
+
+static int unlink_socket(eddy_loop *loop, const char *path) {
+    return loop->host->unlink_socket(loop->host->ctx, path);
+}
+
+/* In the simulation they are names and nothing else. */
+static bool paths_are_files(const eddy_loop *loop) {
+    return strcmp(eddy_loop_driver(loop), "sim") != 0;
 }
 
 static int look_at(eddy_loop *loop, const char *path, struct stat *ret_stat) {
     return loop->host->statat(loop->host->ctx, AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, ret_stat);
 }
 
-/* What lies at `path`, when it is a socket file; anything else is not ours to remove. */
-static void make_room(eddy_loop *loop, const char *path) {
-    struct stat file;
-    if (look_at(loop, path, &file) == 0 && S_ISSOCK(file.st_mode)) {
-        unlink(path);
-    }
-}
-
 static int bind_to(eddy_loop *loop, int fd, const eddy_address *address,
                    const eddy_listen_opts *opts) {
     int family = eddy_address_family(address);
-    const char *path = path_of(loop, address);
+    const char *path = path_of(address);
     int r = 0;
     if (family != AF_UNIX && !opts->no_reuse) {
         r = eddyi_socket_set(loop, fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -96,7 +96,7 @@ static int bind_to(eddy_loop *loop, int fd, const eddy_address *address,
         r = eddyi_socket_set(loop, fd, IPPROTO_IPV6, IPV6_V6ONLY, opts->v6_only);
     }
     if (r == 0 && path != NULL && opts->replace) {
-        make_room(loop, path);
+        unlink_socket(loop, path); /* or bind says what lies there */
     }
     if (r == 0) {
         r = loop->host->bind(loop->host->ctx, fd, eddy_address_sockaddr(address), address->len);
@@ -109,9 +109,10 @@ static int bind_to(eddy_loop *loop, int fd, const eddy_address *address,
 static int start_listening(eddy_loop *loop, int fd, const eddy_address *address,
                            const eddy_listen_opts *opts) {
     int family = eddy_address_family(address);
-    const char *path = path_of(loop, address);
+    const char *path = path_of(address);
     bool shared = loop->group != NULL && eddy_loop_group_count(loop->group) > 1;
-    if (path != NULL && opts->mode != 0 && chmod(path, (mode_t)opts->mode) < 0) {
+    if (path != NULL && opts->mode != 0 && paths_are_files(loop) &&
+        chmod(path, (mode_t)opts->mode) < 0) {
         return -errno;
     }
     int r = 0;
@@ -134,8 +135,8 @@ static int start_listening(eddy_loop *loop, int fd, const eddy_address *address,
 }
 
 static int keep_path(eddy_listener *listener, const char *path) {
-    struct stat file;
-    int r = look_at(listener->loop, path, &file);
+    struct stat file = {0};
+    int r = paths_are_files(listener->loop) ? look_at(listener->loop, path, &file) : 0;
     if (r < 0) {
         return r;
     }
@@ -153,7 +154,7 @@ static int listen_at(eddy_loop *loop, const eddy_address *address, const eddy_li
         return fd;
     }
     eddy_listener *listener = NULL;
-    const char *path = path_of(loop, address);
+    const char *path = path_of(address);
     int r = bind_to(loop, fd, address, opts);
     bool bound = r == 0;
     r = r < 0 ? r : start_listening(loop, fd, address, opts);
@@ -167,7 +168,7 @@ static int listen_at(eddy_loop *loop, const eddy_address *address, const eddy_li
         }
         loop->host->close(loop->host->ctx, fd);
         if (bound && path != NULL) {
-            unlink(path);
+            unlink_socket(loop, path);
         }
         return r;
     }
@@ -412,10 +413,11 @@ int eddy_listener_accept_try(eddy_listener *listener, eddy_stream **ret_stream) 
 /* ---- the end --------------------------------------------------------------------------------- */
 
 static void remove_path(eddy_listener *listener) {
-    struct stat file;
-    if (look_at(listener->loop, listener->path, &file) == 0 &&
-        file.st_dev == listener->path_device && file.st_ino == listener->path_inode) {
-        unlink(listener->path);
+    struct stat file = {0};
+    bool is_there =
+        !paths_are_files(listener->loop) || look_at(listener->loop, listener->path, &file) == 0;
+    if (is_there && file.st_dev == listener->path_device && file.st_ino == listener->path_inode) {
+        unlink_socket(listener->loop, listener->path);
     }
 }
 

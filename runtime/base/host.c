@@ -158,6 +158,18 @@ static int real_fstat(void *ctx, int fd, struct stat *ret_stat) {
     return (int)AGAIN_ON_EINTR(fstat(fd, ret_stat)); /* FUSE can be interrupted */
 }
 
+static int real_unlink_socket(void *ctx, const char *path) {
+    struct stat file;
+    (void)ctx;
+    if (lstat(path, &file) < 0) {
+        return -errno;
+    }
+    if (!S_ISSOCK(file.st_mode)) {
+        return -ENOTSOCK;
+    }
+    return unlink(path) < 0 ? -errno : 0;
+}
+
 static int real_statat(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat) {
     (void)ctx;
     return (int)AGAIN_ON_EINTR(fstatat(dirfd, path, ret_stat, flags));
@@ -282,6 +294,7 @@ const struct eddyi_host eddyi_host_real = {
     .open_resolve = real_open_resolve,
     .fstat = real_fstat,
     .statat = real_statat,
+    .unlink_socket = real_unlink_socket,
     .pread = real_pread,
     .pread_cached = real_pread_cached,
     .getdents = real_getdents,

@@ -52,6 +52,8 @@ struct eddyi_host {
     int (*getpeername)(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len);
     /* Ends one direction or both: SHUT_RD, SHUT_WR, SHUT_RDWR. */
     int (*shutdown)(void *ctx, int fd, int how);
+    /* Removes the name that bind has made for a Unix socket; -ENOTSOCK for another kind of file. */
+    int (*unlink_socket)(void *ctx, const char *path);
 
     /* --- descriptors and files --- */
 

@@ -247,11 +247,29 @@ static int bind_auto_name(struct eddyi_sim_socket *socket) {
 }
 
 static void unbind_name(struct eddyi_sim_name *name) {
-    name->socket = NULL;
-    if (name->address.name[0] == '\0') {
-        eddyi_list_remove(&name->in_host);
-        eddyi_free(name);
+    eddyi_list_remove(&name->in_host);
+    eddyi_free(name);
+}
+
+int eddyi_sim_unlink_name(struct eddyi_sim_host *host, const char *path) {
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct eddyi_sim_address address;
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof un.sun_path) {
+        return -ENOENT;
     }
+    memcpy(un.sun_path, path, len);
+    int r = eddyi_sim_address_read(&address, AF_UNIX, (struct sockaddr *)&un, sizeof un);
+    struct eddyi_sim_name *name = r < 0 ? NULL : eddyi_sim_find_name(host, &address);
+    if (name == NULL) {
+        return -ENOENT;
+    }
+    if (name->socket != NULL) {
+        name->socket->name = NULL;
+    }
+    eddyi_list_remove(&name->in_host);
+    eddyi_free(name);
+    return 0;
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */

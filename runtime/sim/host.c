@@ -132,6 +132,11 @@ static int sim_shutdown(void *ctx, int fd, int how) {
     return socket == NULL ? REAL(shutdown, fd, how) : eddyi_sim_shutdown(socket, how);
 }
 
+/* Of the names here; a file of the kernel's is none of the simulation's sockets. */
+static int sim_unlink_socket(void *ctx, const char *path) {
+    return eddyi_sim_unlink_name(ctx, path);
+}
+
 /* ---- descriptors ------------------------------------------------------------------------------ */
 
 static int sim_close(void *ctx, int fd) {
@@ -175,6 +180,7 @@ void eddyi_sim_host_table(struct eddyi_sim_host *host) {
     host->table.getsockname = sim_getsockname;
     host->table.getpeername = sim_getpeername;
     host->table.shutdown = sim_shutdown;
+    host->table.unlink_socket = sim_unlink_socket;
     host->table.close = sim_close;
     host->table.fstat = sim_fstat;
     host->table.cpu_count = sim_cpu_count;

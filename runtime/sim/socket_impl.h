@@ -86,11 +86,12 @@ struct eddyi_sim_link {
     unsigned holds;                   /* code that still looks at the link */
 };
 
-/* A name of AF_UNIX. A path stays behind its socket, as a file would; nothing removes it yet. */
+/* A name of AF_UNIX. The kernel keeps a path as a file until somebody unlinks it; a world has no files,
+ * so every name ends with its socket. */
 struct eddyi_sim_name {
     struct eddyi_list in_host;
     struct eddyi_sim_address address;
-    struct eddyi_sim_socket *socket; /* NULL: a path whose socket was closed */
+    struct eddyi_sim_socket *socket;
 };
 
 /* A local port that is not free again yet after a connection that was closed from here. */
@@ -159,6 +160,8 @@ struct eddyi_sim_socket *eddyi_sim_find_listener(struct eddyi_sim_host *host,
                                                  const struct eddyi_sim_address *to);
 struct eddyi_sim_name *eddyi_sim_find_name(struct eddyi_sim_host *host,
                                            const struct eddyi_sim_address *address);
+/* What unlink does to a path: whoever has the socket keeps it. 0 or -ENOENT. */
+int eddyi_sim_unlink_name(struct eddyi_sim_host *host, const char *path);
 
 /* ---- connect.c: from CLOSED to CONNECTED ----------------------------------------------------- */
 
