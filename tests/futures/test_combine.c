@@ -133,18 +133,19 @@ LOOP_TEST(the_first_failure_cancels_the_others_and_waits_for_them) {
     CHECK(eddy_future_cancelled(fs[0]));
 }
 
-static int64_t fail_later(void *arg) {
-    int r = eddy_sleep(3600 * EDDY_S); /* never, for a test */
-    return r < 0 ? r : *(int64_t *)arg;
+/* Fails when another future has. */
+static int64_t fail_after(void *first) {
+    int64_t r = eddy_await(first);
+    return r == -EIO ? -EPIPE : r;
 }
 
 LOOP_TEST(the_first_failure_in_time_is_the_one) {
-    int64_t error = -EPIPE;
-    eddy_future *late = eddy_task_start(fail_later, &error, sizeof error);
     eddy_future *early = start_value(-EIO);
+    eddy_future *late = eddy_task_start(fail_after, early, 0);
     eddy_future *fs[] = {late, early};
     CHECK_ERR(eddy_await_all(fs, 2), -EIO);
-    CHECK(eddy_future_cancelled(late));
+    int64_t r = eddy_future_result(late);
+    CHECK(r == -EPIPE || r == -ECANCELED);
 }
 
 LOOP_TEST(a_cancelled_future_is_a_failure_of_all) {
@@ -276,8 +277,8 @@ LOOP_TEST(any_gives_the_first_success_and_cancels_the_rest) {
 
 LOOP_TEST(any_of_failures_gives_the_first) {
     size_t index = 9;
-    int64_t error = -EPIPE;
-    eddy_future *fs[] = {eddy_task_start(fail_later, &error, sizeof error), start_value(-EIO)};
+    eddy_future *early = start_value(-EIO);
+    eddy_future *fs[] = {eddy_task_start(fail_after, early, 0), early};
     CHECK_ERR(eddy_await_any(fs, 2, &index), -EIO);
     CHECK_EQ(index, 9); /* an output, written on success only */
     CHECK_ERR(eddy_future_result(fs[0]), -EPIPE);
@@ -362,6 +363,16 @@ TEST(a_cancel_wakes_who_waits) {
     pairs_free(&pairs);
 }
 
+LOOP_TEST(the_wait_for_a_failure_goes_on_after_a_cancelled_one) {
+    struct pairs pairs;
+    pairs_new(&pairs, 2);
+    CHECK_OK(eddy_future_cancel(pairs.fs[0]));
+    int64_t before = eddy_loop_now(eddy_loop_current());
+    CHECK_EQ(eddy_futures_wait(pairs.fs, 2, EDDY_WAIT_FIRST_FAILED, EDDY_MS, NULL), 1);
+    CHECK(eddy_loop_now(eddy_loop_current()) - before >= EDDY_MS);
+    pairs_free(&pairs);
+}
+
 LOOP_TEST(wait_in_a_task_with_a_timeout) {
     struct pairs pairs;
     bool done[2];
@@ -426,6 +437,19 @@ TEST(all_any_and_race_as_futures) {
     eddy_future_release(all);
     eddy_future_release(any);
     eddy_future_release(race);
+    pairs_free(&pairs);
+}
+
+TEST(any_of_failures_as_a_future_gives_the_first_in_time) {
+    struct pairs pairs;
+    pairs_new(&pairs, 3);
+    eddy_future *any = eddy_future_any(pairs.fs, 3);
+    resolve(&pairs, 1, -EIO);
+    resolve(&pairs, 2, -EPIPE);
+    CHECK(!eddy_future_done(any));
+    resolve(&pairs, 0, -EPERM);
+    CHECK_ERR(eddy_future_result(any), -EIO);
+    eddy_future_release(any);
     pairs_free(&pairs);
 }
 
@@ -676,7 +700,7 @@ static int64_t fail_in_company(void *arg) {
     CHECK_OK(eddy_scope_enter(&s, NULL));
     eddy_future *gathered[] = {start_value(-EIO), start_value(-EPIPE)};
     CHECK_ERR(eddy_await(eddy_future_all(gathered, 2)), -EIO);
-    CHECK_ERR(eddy_await(eddy_future_shield(gathered[0])), -EIO);
+    CHECK_ERR(eddy_await(eddy_future_shield(start_value(-EPERM))), -EPERM);
     eddy_scope_leave(&s, 0);
     CHECK_EQ(*complaints, 0);
 
