@@ -98,6 +98,9 @@ int main(int argc, char **argv) {
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
     };
     struct peer *peers = calloc(count, sizeof *peers);
+    if (peers == NULL) {
+        die("calloc");
+    }
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < count; i++) {
         connect_peer(&peers[i], &address, epoll);
@@ -116,7 +119,10 @@ int main(int argc, char **argv) {
     }
     double taken = (double)(now_ns() - begin_ns) / 1e9;
     qsort(samples, sample_count, sizeof samples[0], compare);
-    printf("%.0f %.1f %.1f\n", (double)sample_count / taken, samples[sample_count / 2] / 10.0,
-           samples[sample_count * 99 / 100] / 10.0);
+    size_t half = sample_count / 2;
+    size_t tail = sample_count * 99 / 100;
+    printf("%.0f %.1f %.1f\n", (double)sample_count / taken, samples[half] / 10.0,
+           samples[tail] / 10.0);
+    free(peers);
     return 0;
 }

@@ -204,10 +204,10 @@ int64_t eddy_http_connection(eddy_stream *peer, eddy_http_fn handler, void *arg,
         return r;
     }
     r = eddy_stream_idle_set(peer, x.opts.idle_ns, x.opts.idle_ns);
-    r = r == -ENOTSUP ? 0 : r; /* a stream in memory never waits for a network */
-    do {
+    r = r == 0 || r == -ENOTSUP ? 1 : r; /* a stream in memory never waits for a network */
+    while (r > 0) {
         r = exchange(&x, handler, arg);
-    } while (r > 0);
+    }
     if (r >= 0) {
         r = eddyi_http_response_flush(&x);
     }
