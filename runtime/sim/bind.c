@@ -247,8 +247,11 @@ static int bind_auto_name(struct eddyi_sim_socket *socket) {
 }
 
 static void unbind_name(struct eddyi_sim_name *name) {
-    eddyi_list_remove(&name->in_host);
-    eddyi_free(name);
+    name->socket = NULL;
+    if (name->address.name[0] == '\0') {
+        eddyi_list_remove(&name->in_host);
+        eddyi_free(name);
+    }
 }
 
 int eddyi_sim_unlink_name(struct eddyi_sim_host *host, const char *path) {

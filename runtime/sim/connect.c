@@ -113,6 +113,7 @@ int eddyi_sim_accept(struct eddyi_sim_socket *listener) {
         EDDYI_LIST_ENTRY(listener->accepting.next, struct eddyi_sim_socket, in_listener);
     r = eddyi_sim_socket_open(child);
     if (r >= 0) {
+        listener->told_readable = false;
         leave_listener(child);
         eddyi_sim_wake_connectors(listener);
     }

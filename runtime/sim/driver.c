@@ -238,7 +238,7 @@ static void sim_wait(eddy_loop *loop, int64_t deadline_ns) {
     bool woken = take_wake(sim);
     eddyi_sim_world_run_due(world);
     if (only_look || woken || progress(sim) != before) {
-        if (++sim->turns_unlooked >= TURNS_UNLOOKED_MAX) {
+        if (loop->ready_head == NULL || ++sim->turns_unlooked >= TURNS_UNLOOKED_MAX) {
             look_at_real(sim, 0);
         }
         return;

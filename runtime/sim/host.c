@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host table of a simulated host. Clock, chance and stream sockets are the world's; files,
- * threads and descriptors that the kernel knows are passed on to the real host.
+ * threads and descriptors that the kernel knows are passed on to the real host. What is simulated is
+ * for the loop's thread alone, but for the clocks.
  */
+#include <linux/openat2.h>
 #include <string.h>
 
 #include <eddy/runtime/base/error.h>
@@ -156,6 +158,21 @@ static int sim_fstat(void *ctx, int fd, struct stat *ret_stat) {
     return 0;
 }
 
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/* What the kernel has in memory by chance must not decide what happens here: reads are at once,
+ * names are looked up by a job, each always. */
+static int64_t sim_pread_cached(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
+    return find(ctx, fd) == NULL ? REAL(pread, fd, dst, len, offset) : -ESPIPE;
+}
+
+static int sim_open_resolve(void *ctx, int dirfd, const char *path, int flags, mode_t mode,
+                            uint64_t resolve) {
+    (void)ctx;
+    return (resolve & RESOLVE_CACHED) != 0 ? -EAGAIN
+                                           : REAL(open_resolve, dirfd, path, flags, mode, resolve);
+}
+
 /* ---- processors ------------------------------------------------------------------------------- */
 
 static int sim_cpu_count(void *ctx) {
@@ -183,5 +200,7 @@ void eddyi_sim_host_table(struct eddyi_sim_host *host) {
     host->table.unlink_socket = sim_unlink_socket;
     host->table.close = sim_close;
     host->table.fstat = sim_fstat;
+    host->table.pread_cached = sim_pread_cached;
+    host->table.open_resolve = sim_open_resolve;
     host->table.cpu_count = sim_cpu_count;
 }

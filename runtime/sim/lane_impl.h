@@ -41,7 +41,7 @@ struct eddyi_sim_lane {
     char *ring;                   /* of `size` bytes, a power of two, or NULL */
     size_t size;
     uint64_t read, arrived, launched, written; /* bytes since the beginning */
-    uint64_t swallowed; /* of a sender that does not know of the reset yet */
+    uint64_t swallowed;                        /* of a sender that does not know of the reset yet */
     size_t send_limit;
     size_t receive_limit;
     struct eddyi_sim_segment segments[EDDYI_SIM_SEGMENT_MAX];
@@ -62,6 +62,10 @@ void eddyi_sim_lane_done(struct eddyi_sim_world *world, struct eddyi_sim_lane *l
 /* What can be read now. */
 static inline size_t eddyi_sim_lane_unread(const struct eddyi_sim_lane *lane) {
     return (size_t)(lane->arrived - lane->read);
+}
+/* What was written and has not arrived. */
+static inline size_t eddyi_sim_lane_unacknowledged(const struct eddyi_sim_lane *lane) {
+    return (size_t)(lane->written - lane->arrived);
 }
 /* What can be written now. */
 size_t eddyi_sim_lane_room(const struct eddyi_sim_lane *lane);

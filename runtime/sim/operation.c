@@ -200,8 +200,10 @@ static bool deny(struct eddyi_sim_socket *socket, const struct eddyi_op *op) {
         there = !socket->told_readable && socket->link != NULL &&
                 eddyi_sim_lane_unread(eddyi_sim_lane_in(socket)) > 0;
     } else if (is_send(op)) {
+        /* Into an empty buffer something always goes. */
         there = !socket->told_writable && socket->state == EDDYI_SIM_CONNECTED &&
-                socket->error == 0 && !socket->shut_write;
+                socket->error == 0 && !socket->shut_write &&
+                eddyi_sim_lane_unacknowledged(eddyi_sim_lane_out(socket)) > 0;
     } else if (op->kind == EDDYI_OP_ACCEPT) {
         there = !socket->told_readable && socket->state == EDDYI_SIM_LISTENING &&
                 !eddyi_list_empty(&socket->accepting);

@@ -58,8 +58,8 @@ EDDY_API int eddy_sim_log_enable(eddy_loop *loop);
  *
  * Shape:   lines of ASCII, each with its '\n'. Empty before eddy_sim_log_enable.
  * Owns:    borrowed from the loop, until anything else happens on it.
- * Errors:  -ENOTSUP the loop's driver is not sim; -ENOMEM there was no memory for a line, and the
- *          text ends before it.
+ * Errors:  -ENOTSUP the loop's driver is not sim; -ENOMEM there was no memory for a line, so the
+ *          log is not whole.
  * Threads: loop thread.
  * Cancel:  does not suspend.
  */

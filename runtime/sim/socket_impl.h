@@ -86,12 +86,11 @@ struct eddyi_sim_link {
     unsigned holds;                   /* code that still looks at the link */
 };
 
-/* A name of AF_UNIX. The kernel keeps a path as a file until somebody unlinks it; a world has no files,
- * so every name ends with its socket. */
+/* A name of AF_UNIX. A path stays behind its socket, as a file would, until it is unlinked. */
 struct eddyi_sim_name {
     struct eddyi_list in_host;
     struct eddyi_sim_address address;
-    struct eddyi_sim_socket *socket;
+    struct eddyi_sim_socket *socket; /* NULL: a path whose socket was closed */
 };
 
 /* A local port that is not free again yet after a connection that was closed from here. */

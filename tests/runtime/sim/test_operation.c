@@ -327,6 +327,23 @@ TEST(what_poll_has_promised_an_attempt_finds) {
     on_sim(promised);
 }
 
+static void first_send(struct net *net) {
+    int fds[2];
+    struct eddyi_handle handle;
+    for (int i = 0; i < 10; i++) {
+        net_pair(net, fds);
+        eddyi_handle_init(&handle, fds[0], EDDYI_HANDLE_SOCKET);
+        struct eddyi_op op = {.kind = EDDYI_OP_SEND, .handle = &handle, .data = "x", .len = 1};
+        CHECK_EQ(eddyi_op_attempt(net->loop, &op), 1);
+        eddyi_handle_close(net->loop, &handle);
+        net_close(net, fds[1]);
+    }
+}
+
+TEST(into_an_empty_buffer_an_attempt_sends) {
+    on_sim(first_send);
+}
+
 static void unknown_flags(struct net *net) {
     int fds[2];
     char buf[4];

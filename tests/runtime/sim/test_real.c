@@ -157,12 +157,30 @@ TEST(a_busy_world_sees_real_descriptors_too) {
     eddyi_handle_init(&handle, eventfd(7, EFD_CLOEXEC), EDDYI_HANDLE_POLLABLE);
     struct eddyi_op op = read_op(&handle, &count, sizeof count, &ends);
     eddyi_op_submit(loop, &op);
+    struct eddyi_ready busy = {0};
+    loop->ready_head = &busy; /* as if there were always something to run */
     for (int i = 0; ends == 0 && i < 1000; i++) {
         loop->driver->wait(loop, 0);
     }
+    loop->ready_head = NULL;
     CHECK_EQ(ends, 1);
     CHECK_EQ(op.result, sizeof count);
     CHECK_EQ(count, 7);
+    CHECK_OK(eddyi_handle_close(loop, &handle));
+    eddy_loop_free(loop);
+}
+
+/* Nothing is ready, and the loop may not sleep: it is polled from a foreign one. */
+TEST(a_loop_that_is_polled_sees_real_descriptors_at_once) {
+    eddy_loop *loop = sim_loop(5);
+    struct eddyi_handle handle;
+    int ends = 0;
+    uint64_t count;
+    eddyi_handle_init(&handle, eventfd(7, EFD_CLOEXEC), EDDYI_HANDLE_POLLABLE);
+    struct eddyi_op op = read_op(&handle, &count, sizeof count, &ends);
+    eddyi_op_submit(loop, &op);
+    CHECK_OK(eddy_loop_poll(loop));
+    CHECK_EQ(ends, 1);
     CHECK_OK(eddyi_handle_close(loop, &handle));
     eddy_loop_free(loop);
 }

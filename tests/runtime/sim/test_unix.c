@@ -68,10 +68,12 @@ static void by_path(struct net *net) {
     client = net_socket(net, AF_UNIX);
     CHECK_ERR(net_connect(net, client, &address, len), -ECONNREFUSED);
     CHECK_EQ(HOST(net, bind, client, (struct sockaddr *)&address, len), -EADDRINUSE);
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), -ENOENT);
+    CHECK_ERR(net_connect(net, client, &address, len), -ENOENT);
+    CHECK_EQ(HOST(net, bind, client, (struct sockaddr *)&address, len), 0);
     net_close(net, client);
-    if (net->loop == NULL) {
-        CHECK_EQ(unlink(address.sun_path), 0);
-    }
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
 }
 
 TEST(a_path_leads_to_its_listener_and_stays_behind_it) {
@@ -101,6 +103,26 @@ static void by_abstract_name(struct net *net) {
     CHECK_EQ(HOST(net, bind, listener, (struct sockaddr *)&address, 2), 0);
     CHECK_EQ(HOST(net, bind, listener, (struct sockaddr *)&address, 6), -EINVAL);
     net_close(net, listener);
+}
+
+static void unlinked_while_open(struct net *net) {
+    socklen_t len;
+    struct sockaddr_un address = path_of("unlinked", &len);
+    int listener = net_socket(net, AF_UNIX);
+    CHECK_EQ(HOST(net, bind, listener, (struct sockaddr *)&address, len), 0);
+    CHECK_EQ(HOST(net, listen, listener, 1), 0);
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
+    int other = net_socket(net, AF_UNIX);
+    CHECK_ERR(net_connect(net, other, &address, len), -ENOENT);
+    CHECK_EQ(own_len(net, listener), len);
+    CHECK_EQ(HOST(net, bind, other, (struct sockaddr *)&address, len), 0);
+    net_close(net, listener);
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
+    net_close(net, other);
+}
+
+TEST(an_unlinked_path_is_free_and_its_socket_goes_on) {
+    on_both(unlinked_while_open);
 }
 
 TEST(an_abstract_name_ends_with_its_socket) {
@@ -140,9 +162,7 @@ static void listener_shut(struct net *net) {
     net_close(net, other);
     net_close(net, client);
     net_close(net, listener);
-    if (net->loop == NULL) {
-        CHECK_EQ(unlink(address.sun_path), 0);
-    }
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
 }
 
 TEST(a_listener_that_is_shut_gives_out_what_waits_and_no_more) {
@@ -162,9 +182,7 @@ static void listener_closed(struct net *net) {
     CHECK_ERR(net_recv(net, client, buf, 1), -ECONNRESET);
     CHECK_EQ(net_recv(net, client, buf, 1), 0);
     net_close(net, client);
-    if (net->loop == NULL) {
-        CHECK_EQ(unlink(address.sun_path), 0);
-    }
+    CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
 }
 
 TEST(a_unix_listener_that_closes_resets_who_was_not_accepted) {
