@@ -17,10 +17,10 @@
 struct eddy_dir {
     eddy_loop *loop;
     int fd;
-    bool listing;      /* a task is inside next */
-    char *entries;     /* ENTRIES_BYTES, made when first listed */
-    size_t len;        /* bytes of it that are valid */
-    size_t at;         /* the next entry */
+    bool listing;  /* a task is inside next */
+    char *entries; /* ENTRIES_BYTES, made when first listed */
+    size_t len;    /* bytes of it that are valid */
+    size_t at;     /* the next entry */
 };
 
 int eddyi_dir_fd(const eddy_dir *dir) {
@@ -35,9 +35,6 @@ static int open_dir(eddy_dir *base, const char *path, eddy_dir **ret_dir) {
     }
     if (path == NULL || ret_dir == NULL) {
         return -EINVAL;
-    }
-    if (base != NULL && base->loop != task->loop) {
-        return EDDY_EWRONGLOOP;
     }
     eddy_dir *dir = eddyi_zalloc(sizeof *dir);
     if (dir == NULL) {

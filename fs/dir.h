@@ -22,7 +22,7 @@ typedef struct eddy_dir eddy_dir;
 typedef struct eddy_dir_entry {
     const char *name; /* bytes up to a NUL; "." and ".." never come */
     uint64_t ino;
-    int kind;         /* eddy_stat_kind (fs/stat.h) of the entry itself; EDDY_STAT_UNKNOWN: ask */
+    int kind; /* eddy_stat_kind (fs/stat.h) of the entry itself; EDDY_STAT_UNKNOWN: ask */
 } eddy_dir_entry;
 
 /**
@@ -39,10 +39,10 @@ EDDY_API int eddy_dir_open(const char *path, eddy_dir **ret_dir);
 /**
  * Open a folder below another one, and never outside of it, whatever links and ".." say.
  *
- * Shape:   path is relative to `dir`.
+ * Shape:   path is relative to `dir`, which may belong to another loop; *ret_dir belongs to this one.
  * Owns:    copies path; borrows dir until it returns.
  * Errors:  -EXDEV the path leads outside of dir; as eddy_dir_open.
- * Threads: fiber, on dir's loop.
+ * Threads: fiber.
  * Cancel:  as eddy_dir_open.
  */
 EDDY_API int eddy_dir_open_at(eddy_dir *dir, const char *path, eddy_dir **ret_dir);

@@ -12,7 +12,14 @@
 struct file {
     struct eddyi_descriptor descriptor;
     int64_t position;
+    bool appends;      /* opened so: the kernel says where a write goes */
+    int inside;        /* tasks in calls that are neither a read nor a write of the stream */
+    eddy_task *closer; /* parked in close until nobody is inside */
 };
+
+/* More than this is not copied from the page cache on the loop's thread, where others wait; a longer
+ * read just gives less. */
+#define CACHED_MAX ((size_t)256 * 1024)
 
 static const struct eddyi_stream_class file_class;
 
@@ -25,7 +32,8 @@ static struct file *file_of(eddy_stream *stream) {
 static int64_t read_at(eddy_task *task, struct eddyi_handle *handle, void *dst, size_t cap,
                        int64_t offset) {
     const struct eddyi_host *host = task->loop->host;
-    int64_t n = host->pread_cached(host->ctx, handle->fd, dst, cap, offset);
+    size_t now = cap < CACHED_MAX ? cap : CACHED_MAX;
+    int64_t n = host->pread_cached(host->ctx, handle->fd, dst, now, offset);
     if (n != -EAGAIN) {
         return n;
     }
@@ -48,10 +56,22 @@ static int64_t file_read(eddy_stream *stream, void *dst, size_t cap) {
     return n;
 }
 
-/* With O_APPEND the offset of pwrite is not looked at (a bug that Linux keeps: pwrite(2)), which is
- * just what is wanted. */
+/* At the end, wherever others have moved it: the kernel's own position then is where these bytes
+ * ended. */
+static int64_t append(struct file *file, const void *src, size_t len) {
+    struct eddyi_handle *handle = &file->descriptor.handle;
+    const struct eddyi_host *host = file->descriptor.base.loop->host;
+    int64_t n = write_at(eddyi_task_here, handle, src, len, -1);
+    int64_t end = n > 0 ? host->seek(host->ctx, handle->fd, 0, SEEK_CUR) : -1;
+    file->position = end >= 0 ? end : file->position;
+    return n;
+}
+
 static int64_t file_write_some(eddy_stream *stream, const void *src, size_t len) {
     struct file *file = file_of(stream);
+    if (file->appends) {
+        return append(file, src, len);
+    }
     int64_t n = write_at(eddyi_task_here, &file->descriptor.handle, src, len, file->position);
     file->position += n > 0 ? n : 0;
     return n;
@@ -60,7 +80,8 @@ static int64_t file_write_some(eddy_stream *stream, const void *src, size_t len)
 static int64_t file_read_try(eddy_stream *stream, void *dst, size_t cap) {
     struct file *file = file_of(stream);
     const struct eddyi_host *host = stream->loop->host;
-    int64_t n = host->pread_cached(host->ctx, file->descriptor.handle.fd, dst, cap, file->position);
+    size_t now = cap < CACHED_MAX ? cap : CACHED_MAX;
+    int64_t n = host->pread_cached(host->ctx, file->descriptor.handle.fd, dst, now, file->position);
     file->position += n > 0 ? n : 0;
     return n;
 }
@@ -73,13 +94,22 @@ static int64_t file_write_try(eddy_stream *stream, const void *src, size_t len) 
 }
 
 static void file_interrupt(eddy_stream *stream, bool reads, bool writes) {
-    if (reads || writes) {
-        eddyi_handle_cancel(stream->loop, &file_of(stream)->descriptor.handle);
+    EDDYI_LIST_EACH(node, &file_of(stream)->descriptor.handle.ops) {
+        struct eddyi_op *op = EDDYI_LIST_ENTRY(node, struct eddyi_op, in_handle);
+        if (op->kind == EDDYI_OP_WRITE ? writes : reads) {
+            eddyi_op_cancel(stream->loop, op);
+        }
     }
 }
 
 static int file_close(eddy_stream *stream) {
     struct file *file = file_of(stream);
+    eddyi_handle_cancel(stream->loop, &file->descriptor.handle);
+    while (file->inside > 0) {
+        struct eddyi_wait wait = {.what = "close"};
+        file->closer = eddyi_task_here;
+        eddyi_task_park(file->closer, &wait);
+    }
     int r = eddyi_handle_close(stream->loop, &file->descriptor.handle);
     eddyi_free(file);
     return r;
@@ -125,7 +155,7 @@ static int open_flags(unsigned flags, int *ret_flags) {
 }
 
 /* The stream for a descriptor, which it takes over. */
-static int wrap(eddy_loop *loop, int fd, eddy_stream **ret_file) {
+static int wrap(eddy_loop *loop, int fd, bool appends, eddy_stream **ret_file) {
     const struct eddyi_host *host = loop->host;
     struct stat st;
     int r = host->fstat(host->ctx, fd, &st);
@@ -146,6 +176,7 @@ static int wrap(eddy_loop *loop, int fd, eddy_stream **ret_file) {
     }
     eddyi_stream_init(&file->descriptor.base, &file_class, loop);
     eddyi_handle_init(&file->descriptor.handle, fd, EDDYI_HANDLE_FILE);
+    file->appends = appends;
     *ret_file = &file->descriptor.base;
     return 0;
 }
@@ -172,7 +203,7 @@ static int open_file(eddy_dir *dir, const char *path, unsigned flags, unsigned m
     }
     open.mode = flags & EDDY_FILE_CREATE ? open.mode : 0;
     int fd = eddyi_open(task, &open);
-    return fd < 0 ? fd : wrap(task->loop, fd, ret_file);
+    return fd < 0 ? fd : wrap(task->loop, fd, (flags & EDDY_FILE_APPEND) != 0, ret_file);
 }
 
 int eddy_file_open(const char *path, unsigned flags, unsigned mode, eddy_stream **ret_file) {
@@ -196,47 +227,96 @@ static int check(const eddy_stream *stream) {
     return stream->closing ? EDDY_ECLOSED : 0;
 }
 
-static int enter(const eddy_stream *stream, eddy_task **ret_task) {
+static void leave(eddy_stream *stream) {
+    struct file *file = file_of(stream);
+    if (--file->inside == 0 && file->closer != NULL) {
+        eddyi_task_wake(file->closer);
+    }
+}
+
+/* What comes in is counted before the checkpoint, which lets others run: a close waits until it is
+ * out again. */
+static int enter(eddy_stream *stream, eddy_task **ret_task) {
     int r = eddyi_task_here == NULL ? EDDY_ENOTASK : check(stream);
-    return r < 0 ? r : eddyi_task_enter(ret_task);
+    if (r < 0) {
+        return r;
+    }
+    file_of(stream)->inside++;
+    r = eddyi_task_enter(ret_task);
+    if (r == 0 && stream->closing) {
+        r = EDDY_ECLOSED;
+    }
+    if (r < 0) {
+        leave(stream);
+    }
+    return r;
+}
+
+static int64_t outcome(const eddy_stream *stream, int64_t r) {
+    return eddyi_stream_outcome(stream, r, false, eddyi_task_cancelled(eddyi_task_here));
 }
 
 int64_t eddy_file_pread(eddy_stream *stream, void *dst, size_t cap, int64_t offset) {
     eddy_task *task;
-    int r = enter(stream, &task);
-    if (r < 0 || cap == 0 || offset < 0) {
-        return r < 0 ? r : -EINVAL;
+    if (cap == 0 || offset < 0) {
+        return -EINVAL;
     }
-    return read_at(task, &file_of(stream)->descriptor.handle, dst, cap, offset);
+    int r = enter(stream, &task);
+    if (r < 0) {
+        return r;
+    }
+    int64_t n = read_at(task, &file_of(stream)->descriptor.handle, dst, cap, offset);
+    stream->read_count += n > 0 ? (uint64_t)n : 0;
+    n = outcome(stream, n);
+    leave(stream);
+    return n;
+}
+
+static int pwrite_inside(eddy_stream *stream, const char *src, size_t len, int64_t offset) {
+    size_t at = 0;
+    while (at < len) {
+        int64_t n = write_at(eddyi_task_here, &file_of(stream)->descriptor.handle, src + at,
+                             len - at, offset + (int64_t)at);
+        if (n <= 0) {
+            return n == 0 ? -EIO : (int)outcome(stream, n);
+        }
+        stream->written_count += (uint64_t)n;
+        at += (size_t)n;
+        int r = at < len ? eddyi_stream_go_on(stream) : 0;
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
 }
 
 int eddy_file_pwrite(eddy_stream *stream, const void *src, size_t len, int64_t offset) {
     eddy_task *task;
+    if (offset < 0 || len > (uint64_t)(INT64_MAX - offset)) {
+        return offset < 0 ? -EINVAL : -EFBIG;
+    }
     int r = enter(stream, &task);
-    if (r < 0 || offset < 0) {
-        return r < 0 ? r : -EINVAL;
+    if (r < 0) {
+        return r;
     }
-    for (size_t at = 0; at < len && r == 0;) {
-        int64_t n = write_at(task, &file_of(stream)->descriptor.handle, (const char *)src + at,
-                             len - at, offset + (int64_t)at);
-        if (n < 0) {
-            return (int)n;
-        }
-        at += (size_t)n;
-        r = at < len ? eddyi_task_checkpoint(task) : 0;
-    }
+    r = pwrite_inside(stream, src, len, offset);
+    leave(stream);
     return r;
 }
 
 int eddy_file_seek(eddy_stream *stream, int64_t offset) {
     int r = check(stream);
-    if (r == 0 && offset < 0) {
-        r = -EINVAL;
+    if (r < 0) {
+        return r;
     }
-    if (r == 0) {
-        file_of(stream)->position = offset;
+    if (offset < 0) {
+        return -EINVAL;
     }
-    return r;
+    if (stream->reading || stream->writing) {
+        return -EBUSY;
+    }
+    file_of(stream)->position = offset;
+    return 0;
 }
 
 int64_t eddy_file_tell(const eddy_stream *stream) {
@@ -262,5 +342,7 @@ int eddy_file_sync(eddy_stream *stream, bool data_only) {
         return r;
     }
     struct sync sync = {task->loop->host, file_fd(stream), data_only};
-    return (int)eddyi_task_offload(task, run_sync, &sync, "sync");
+    r = (int)outcome(stream, eddyi_task_offload(task, run_sync, &sync, "sync"));
+    leave(stream);
+    return r;
 }

@@ -25,19 +25,20 @@ EDDY_BEGIN_DECLS
 enum eddy_file_flags {
     EDDY_FILE_READ = 1,
     EDDY_FILE_WRITE = 2,
-    EDDY_FILE_CREATE = 4,     /* make it when it is not there */
-    EDDY_FILE_EXCLUSIVE = 8,  /* with CREATE: -EEXIST when it is there */
-    EDDY_FILE_TRUNCATE = 16,  /* with WRITE: empty it */
-    EDDY_FILE_APPEND = 32,    /* with WRITE: each write goes to the end */
-    EDDY_FILE_NOFOLLOW = 64,  /* -ELOOP when the last name is a symbolic link */
+    EDDY_FILE_CREATE = 4,    /* make it when it is not there */
+    EDDY_FILE_EXCLUSIVE = 8, /* with CREATE: -EEXIST when it is there */
+    EDDY_FILE_TRUNCATE = 16, /* with WRITE: empty it */
+    EDDY_FILE_APPEND = 32,   /* with WRITE: each write goes to the end */
+    EDDY_FILE_NOFOLLOW = 64, /* -ELOOP when the last name is a symbolic link */
 };
 
 /**
  * Open a file.
  *
  * Shape:   flags have READ, WRITE or both; mode is the permissions of a new file, less the umask
- *          (0: 0666). A pipe or device is opened without waiting for its other end, and has no
- *          position.
+ *          (0: 0666). A pipe or device is opened without waiting for its other end (to write to a
+ *          pipe that nobody reads is -ENXIO), and has no position. The position of a file is one
+ *          for reading and writing: two tasks that do so at once use pread and pwrite.
  * Owns:    copies path; *ret_file is closed with eddy_stream_close.
  * Errors:  -ENOENT, -EACCES, -EISDIR, -EEXIST, -ELOOP, -EMFILE ... as open(2); -EINVAL flags that
  *          make no sense together; -ENOMEM; EDDY_ENOTASK.
@@ -50,10 +51,10 @@ EDDY_API int eddy_file_open(const char *path, unsigned flags, unsigned mode,
 /**
  * As eddy_file_open, below a folder and never outside of it, whatever links and ".." say.
  *
- * Shape:   path is relative to `dir`.
+ * Shape:   path is relative to `dir`, which may belong to another loop; *ret_file belongs to this one.
  * Owns:    copies path; borrows dir until it returns.
  * Errors:  -EXDEV the path leads outside of dir; as eddy_file_open.
- * Threads: fiber, on dir's loop.
+ * Threads: fiber.
  * Cancel:  as eddy_file_open.
  */
 EDDY_API int eddy_file_open_at(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
@@ -65,7 +66,7 @@ EDDY_API int eddy_file_open_at(eddy_dir *dir, const char *path, unsigned flags, 
  * Shape:   1..cap, or 0 at and beyond the end. Several tasks may do so at once.
  * Owns:    borrows dst until it returns.
  * Errors:  -EIO; -EBADF not open for reading; -EINVAL; -ESPIPE no position; -ENOTSUP no file;
- *          EDDY_EWRONGLOOP; EDDY_ENOTASK.
+ *          EDDY_ECLOSED; EDDY_EWRONGLOOP; EDDY_ENOTASK.
  * Threads: fiber, on the file's loop.
  * Cancel:  suspends.
  */
@@ -74,7 +75,8 @@ EDDY_API int64_t eddy_file_pread(eddy_stream *file, void *dst, size_t cap, int64
 /**
  * Write all of `len` bytes at `offset`; the position stays.
  *
- * Shape:   0 when all are in the file.
+ * Shape:   0 when all are in the file. Beyond its end: the gap reads as zeros. In a file opened with
+ *          EDDY_FILE_APPEND the bytes go to the end all the same, as pwrite(2) has it.
  * Owns:    borrows src until it returns.
  * Errors:  -ENOSPC, -EDQUOT, -EFBIG, -EIO; otherwise as eddy_file_pread.
  * Threads: fiber, on the file's loop.
@@ -87,7 +89,8 @@ EDDY_API int eddy_file_pwrite(eddy_stream *file, const void *src, size_t len, in
  *
  * Shape:   to `offset` from the start, which may be beyond the end.
  * Owns:    nothing.
- * Errors:  -EINVAL negative; -ESPIPE no position; -ENOTSUP no file; EDDY_EWRONGLOOP.
+ * Errors:  -EINVAL negative; -EBUSY a task reads or writes there; -ESPIPE no position; -ENOTSUP no
+ *          file; EDDY_EWRONGLOOP.
  * Threads: loop thread, the file's.
  * Cancel:  does not suspend.
  */

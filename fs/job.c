@@ -59,12 +59,14 @@ static void done(struct eddyi_offload_job *offload) {
 struct job_wait {
     struct eddyi_wait wait;
     struct eddyi_fs_job *job;
+    bool given_up; /* the job has begun and may never end */
 };
 
 /* A job that waits in the queue ends at once; one that runs is left behind. */
 static void interrupt(struct eddyi_wait *wait) {
-    struct eddyi_fs_job *job = EDDYI_CONTAINER(wait, struct job_wait, wait)->job;
-    if (!eddyi_offload_cancel(&job->offload)) {
+    struct job_wait *own = EDDYI_CONTAINER(wait, struct job_wait, wait);
+    if (!eddyi_offload_cancel(&own->job->offload)) {
+        own->given_up = true;
         eddyi_task_wake(wait->task);
     }
 }
@@ -79,8 +81,9 @@ int64_t eddyi_fs_job_run(struct eddyi_fs_job **ret_job, const char *what) {
     if (r < 0) {
         return r;
     }
-    /* A wake-up without a result is the interrupt's: the job has begun and does not end. */
-    eddyi_task_park(task, &wait.wait);
+    while (!job->done && !wait.given_up) {
+        eddyi_task_park(task, &wait.wait);
+    }
     int code = eddyi_task_cancelled(task);
     if (!job->done) {
         job->abandoned = true;

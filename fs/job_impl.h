@@ -18,21 +18,20 @@
 struct eddyi_fs_job {
     struct eddyi_offload_job offload;
     const struct eddyi_host *host;
-    int64_t (*run)(struct eddyi_fs_job *job);      /* on an offload thread */
-    void (*dispose)(struct eddyi_fs_job *job);     /* of a result that nobody takes; NULL: nothing */
+    int64_t (*run)(struct eddyi_fs_job *job);  /* on an offload thread */
+    void (*dispose)(struct eddyi_fs_job *job); /* of a result that nobody takes; NULL: nothing */
     eddy_task *task;
     bool done;
     bool abandoned;
-    int dirfd;                                     /* a duplicate, or AT_FDCWD */
+    int dirfd; /* a duplicate, or AT_FDCWD */
     int flags;
     mode_t mode;
     uint64_t resolve;
-    struct stat stat;                              /* a result */
-    char path[];                                   /* a copy */
+    struct stat stat; /* a result */
+    char path[];      /* a copy */
 };
 
-/* A job with a copy of the path and a duplicate of the folder's descriptor: 0, -EINVAL for a NUL or an
- * empty path, -ENOMEM, -EMFILE. */
+/* A job with a copy of the path and a duplicate of the folder's descriptor: 0, -ENOMEM, -EMFILE. */
 int eddyi_fs_job_new(eddy_task *task, int dirfd, const char *path, struct eddyi_fs_job **ret_job);
 /* Runs it: its result, or the cancel's code, after which the job is not the caller's any more
  * (*ret_job is NULL then). */

@@ -10,6 +10,9 @@
 #define RESOLVE_CACHED 0x20 /* Linux 5.12 */
 #endif
 
+/* Somebody who renames folders all the time must not keep a thread for ever. */
+#define TRIES_MAX 64
+
 static uint64_t resolve_flags(const struct eddyi_open *open) {
     return open->beneath ? RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS : 0;
 }
@@ -31,8 +34,13 @@ static int64_t run_open(struct eddyi_fs_job *job) {
     if (job->resolve == 0) {
         return job->host->open(job->host->ctx, job->dirfd, job->path, job->flags, job->mode);
     }
-    return job->host->open_resolve(job->host->ctx, job->dirfd, job->path, job->flags, job->mode,
-                                   job->resolve);
+    /* While others rename folders, the kernel may be unable to tell where a ".." leads: -EAGAIN. */
+    int fd = -EAGAIN;
+    for (int i = 0; i < TRIES_MAX && fd == -EAGAIN; i++) {
+        fd = job->host->open_resolve(job->host->ctx, job->dirfd, job->path, job->flags, job->mode,
+                                     job->resolve);
+    }
+    return fd;
 }
 
 static void close_late(struct eddyi_fs_job *job) {

@@ -9,11 +9,11 @@
 #include <eddy/runtime/task/task_impl.h>
 
 struct eddyi_open {
-    int dirfd;        /* -1: the present folder */
+    int dirfd; /* -1: the present folder */
     const char *path;
-    int flags;        /* O_* */
+    int flags; /* O_* */
     mode_t mode;
-    bool beneath;     /* nothing outside of dirfd may be reached */
+    bool beneath; /* nothing outside of dirfd may be reached */
 };
 
 /* The descriptor, or an error. The caller did the checkpoint. */

@@ -93,6 +93,9 @@ int eddy_stat_file(const eddy_stream *file, eddy_stat *ret_stat) {
     if (file->loop != eddyi_loop_here) {
         return EDDY_EWRONGLOOP;
     }
+    if (file->closing) {
+        return EDDY_ECLOSED;
+    }
     int fd = eddy_stream_fd(file);
     if (fd < 0) {
         return fd;

@@ -29,17 +29,17 @@ typedef enum eddy_stat_kind {
 
 typedef struct eddy_stat {
     eddy_stat_kind kind;
-    uint32_t mode;        /* permissions: 07777 */
+    uint32_t mode; /* permissions: 07777 */
     uint32_t uid;
     uint32_t gid;
     uint64_t dev;
     uint64_t ino;
     uint64_t links;
-    uint64_t rdev;        /* CHAR, BLOCK */
+    uint64_t rdev; /* CHAR, BLOCK */
     int64_t size_bytes;
-    int64_t blocks;       /* of 512 bytes */
-    int64_t block_bytes;  /* what is best read at once */
-    int64_t atime_ns;     /* since 1970, UTC */
+    int64_t blocks;      /* of 512 bytes */
+    int64_t block_bytes; /* what is best read at once */
+    int64_t atime_ns;    /* since 1970, UTC */
     int64_t mtime_ns;
     int64_t ctime_ns;
 } eddy_stat;
@@ -76,7 +76,7 @@ EDDY_API int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_
  *
  * Shape:   file is a stream with a descriptor of the kernel's.
  * Owns:    nothing.
- * Errors:  -ENOTSUP the stream has no descriptor; EDDY_EWRONGLOOP.
+ * Errors:  -ENOTSUP the stream has no descriptor; EDDY_EWRONGLOOP; EDDY_ECLOSED.
  * Threads: loop thread, the stream's.
  * Cancel:  does not suspend.
  */
