@@ -39,7 +39,8 @@ EDDY_API int eddy_dir_open(const char *path, eddy_dir **ret_dir);
 /**
  * Open a folder below another one, and never outside of it, whatever links and ".." say.
  *
- * Shape:   path is relative to `dir`, which may belong to another loop; *ret_dir belongs to this one.
+ * Shape:   path is relative to `dir`, which may belong to another loop; *ret_dir belongs to
+ *          this one.
  * Owns:    copies path; borrows dir until it returns.
  * Errors:  -EXDEV the path leads outside of dir; as eddy_dir_open.
  * Threads: fiber.

@@ -17,8 +17,8 @@ struct file {
     eddy_task *closer; /* parked in close until nobody is inside */
 };
 
-/* More than this is not copied from the page cache on the loop's thread, where others wait; a longer
- * read just gives less. */
+/* More than this is not copied from the page cache on the loop's thread, where others wait; a
+ * longer read just gives less. */
 #define CACHED_MAX ((size_t)256 * 1024)
 
 static const struct eddyi_stream_class file_class;

@@ -10,8 +10,8 @@
  *         eddy_stream_close(file);
  *     }
  *
- * What is in memory is read at once; what the disk has to be asked for suspends the task. Writes and
- * everything that changes names run on the runtime's blocking threads.
+ * What is in memory is read at once; what the disk has to be asked for suspends the task. Writes
+ * and everything that changes names run on the runtime's blocking threads.
  */
 #ifndef EDDY_FS_FILE_H
 #define EDDY_FS_FILE_H
@@ -51,7 +51,8 @@ EDDY_API int eddy_file_open(const char *path, unsigned flags, unsigned mode,
 /**
  * As eddy_file_open, below a folder and never outside of it, whatever links and ".." say.
  *
- * Shape:   path is relative to `dir`, which may belong to another loop; *ret_file belongs to this one.
+ * Shape:   path is relative to `dir`, which may belong to another loop; *ret_file belongs to
+ *          this one.
  * Owns:    copies path; borrows dir until it returns.
  * Errors:  -EXDEV the path leads outside of dir; as eddy_file_open.
  * Threads: fiber.
@@ -75,7 +76,7 @@ EDDY_API int64_t eddy_file_pread(eddy_stream *file, void *dst, size_t cap, int64
 /**
  * Write all of `len` bytes at `offset`; the position stays.
  *
- * Shape:   0 when all are in the file. Beyond its end: the gap reads as zeros. In a file opened with
+ * Shape:   0 when all are in the file. A gap beyond its end reads as zeros. In a file opened with
  *          EDDY_FILE_APPEND the bytes go to the end all the same, as pwrite(2) has it.
  * Owns:    borrows src until it returns.
  * Errors:  -ENOSPC, -EDQUOT, -EFBIG, -EIO; otherwise as eddy_file_pread.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A blocking call that may be abandoned: an open or a stat on a dead network mount never returns, and
- * a cancel must not wait for it. So the job owns a copy of all that it needs; when its task is
+ * A blocking call that may be abandoned: an open or a stat on a dead network mount never returns,
+ * and a cancel must not wait for it. So the job owns a copy of all that it needs; when its task is
  * cancelled while it runs, the task goes, and what the job brings later is disposed of.
  *
  *     WAITED FOR --done--> the task has the result, and frees the job

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/fs/dir.h>
+
+#include "fs/fs.h"
+
+enum { MANY = 10000 };
+
+LOOP_TEST(ten_thousand_entries_come_once_each) {
+    static bool seen[MANY];
+    eddy_dir *dir;
+    eddy_dir_entry entry;
+    int at = open(test_tmpdir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    CHECK(at >= 0);
+    for (int i = 0; i < MANY; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "entry-%d", i);
+        int fd = openat(at, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        CHECK(fd >= 0);
+        close(fd);
+    }
+    close(at);
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    for (int round = 0; round < 2; round++) {
+        int count = 0;
+        while (CHECK_OK(eddy_dir_next(dir, &entry)) > 0) {
+            int i = -1;
+            CHECK_EQ(sscanf(entry.name, "entry-%d", &i), 1);
+            CHECK(i >= 0 && i < MANY && seen[i] == (round == 1));
+            CHECK(entry.kind == EDDY_STAT_FILE || entry.kind == EDDY_STAT_UNKNOWN);
+            seen[i] = round == 0;
+            count++;
+        }
+        CHECK_EQ(count, MANY);
+        CHECK_EQ(eddy_dir_next(dir, &entry), 0);
+        CHECK_OK(eddy_dir_rewind(dir));
+    }
+    CHECK_OK(eddy_dir_close(dir));
+}
+
+LOOP_TEST(an_empty_folder_has_no_entry) {
+    eddy_dir *dir;
+    eddy_dir_entry entry = {.name = "kept"};
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    CHECK_EQ(eddy_dir_next(dir, &entry), 0);
+    CHECK_STR(entry.name, "kept");
+    CHECK_OK(eddy_dir_close(dir));
+    CHECK_OK(eddy_dir_close(NULL));
+}
+
+LOOP_TEST(what_is_no_folder_is_refused) {
+    eddy_dir *dir = NULL;
+    put_text("file", "");
+    CHECK_ERR(eddy_dir_open(in_tmp("none"), &dir), -ENOENT);
+    CHECK_ERR(eddy_dir_open(in_tmp("file"), &dir), -ENOTDIR);
+    CHECK_EQ(mkfifo(in_tmp("pipe"), 0600), 0);
+    CHECK_ERR(eddy_dir_open(in_tmp("pipe"), &dir), -ENOTDIR);
+    CHECK_ERR(eddy_dir_open(NULL, &dir), -EINVAL);
+    CHECK_ERR(eddy_dir_open_at(NULL, ".", &dir), -EINVAL);
+    struct rlimit before = no_more_descriptors();
+    CHECK_ERR(eddy_dir_open("/", &dir), -EMFILE);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_PTR_EQ(dir, NULL);
+}
+
+LOOP_TEST(nothing_outside_of_a_folder_is_reached_from_it) {
+    eddy_dir *root;
+    eddy_dir *dir = NULL;
+    eddy_stream *file = NULL;
+    CHECK_EQ(mkdir(in_tmp("root"), 0755), 0);
+    CHECK_EQ(mkdir(in_tmp("root/sub"), 0755), 0);
+    put_text("secret", "x");
+    put_text("root/open", "y");
+    CHECK_EQ(symlink("../secret", in_tmp("root/up")), 0);
+    CHECK_EQ(symlink("/etc/passwd", in_tmp("root/absolute")), 0);
+    CHECK_EQ(symlink("../..", in_tmp("root/sub/out")), 0);
+    CHECK_EQ(symlink("../open", in_tmp("root/sub/within")), 0);
+    CHECK_OK(eddy_dir_open(in_tmp("root"), &root));
+    static const char *const escapes[] = {
+        "../secret", "up", "absolute", "/etc/passwd", "sub/../../secret", "sub/out/secret",
+    };
+    for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++) {
+        for (unsigned flags = 0; flags <= EDDY_FILE_CREATE; flags += EDDY_FILE_CREATE) {
+            CHECK_ERR(eddy_file_open_at(root, escapes[i], EDDY_FILE_READ | flags, 0, &file),
+                      -EXDEV);
+        }
+    }
+    CHECK_ERR(eddy_dir_open_at(root, "..", &dir), -EXDEV);
+    CHECK_ERR(eddy_dir_open_at(root, "sub/out", &dir), -EXDEV);
+    CHECK_PTR_EQ(dir, NULL);
+    CHECK_OK(eddy_file_open_at(root, "sub/within", EDDY_FILE_READ, 0, &file));
+    CHECK_OK(eddy_stream_close(file));
+    CHECK_OK(eddy_dir_open_at(root, "sub/..", &dir));
+    CHECK_OK(eddy_dir_close(dir));
+    CHECK_OK(eddy_dir_close(root));
+}
+
+static int64_t list_once(void *arg) {
+    eddy_dir *dir;
+    eddy_dir_entry entry;
+    int r = eddy_dir_open(arg, &dir);
+    if (r < 0) {
+        return r;
+    }
+    r = eddy_dir_next(dir, &entry);
+    CHECK_OK(eddy_dir_close(dir));
+    return r;
+}
+
+LOOP_TEST(every_allocation_may_fail) {
+    CHECK(test_each_allocation_fails(list_once, (void *)(uintptr_t)test_tmpdir()) > 4);
+}
+
+static int64_t use_foreign(void *arg) {
+    eddy_dir *dir = arg;
+    eddy_dir_entry entry;
+    eddy_stream *file;
+    CHECK_ERR(eddy_dir_next(dir, &entry), EDDY_EWRONGLOOP);
+    CHECK_ERR(eddy_dir_rewind(dir), EDDY_EWRONGLOOP);
+    CHECK_ERR(eddy_dir_close(dir), EDDY_EWRONGLOOP);
+    /* Names are looked up from it on any loop. */
+    CHECK_OK(eddy_file_open_at(dir, "file", EDDY_FILE_READ, 0, &file));
+    return eddy_stream_close(file);
+}
+
+static int64_t open_it(void *arg) {
+    return eddy_dir_open(test_tmpdir(), arg);
+}
+
+static int64_t close_it(void *arg) {
+    return eddy_dir_close(arg);
+}
+
+static eddy_loop *new_loop(void) {
+    eddy_loop *loop;
+    int r = eddy_loop_new(NULL, &loop);
+    if (r == EDDY_EDRIVER) {
+        SKIP("the driver cannot start here");
+    }
+    CHECK_OK(r);
+    return loop;
+}
+
+TEST(a_folder_of_another_loop_is_only_looked_up_from) {
+    eddy_dir *dir;
+    eddy_loop *one = new_loop();
+    eddy_loop *two = new_loop();
+    put_text("file", "");
+    CHECK_OK(eddy_loop_call(one, open_it, &dir));
+    CHECK_OK(eddy_loop_call(two, use_foreign, dir));
+    CHECK_OK(eddy_loop_call(one, close_it, dir));
+    eddy_loop_free(two);
+    eddy_loop_free(one);
+}
