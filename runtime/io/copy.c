@@ -3,8 +3,17 @@
 
 #include <eddy/runtime/io/stream_impl.h>
 
-/* Four of the pool's blocks: fewer system calls for each byte, and still in a core's second cache.
- * What fits a block of the pool takes one. */
+/*
+ * Four of the pool's blocks: fewer system calls for each byte, and still in a core's second cache.
+ * What fits a block of the pool takes one.
+ *
+ * A cached file to a socket on loopback, measured on two busy processors (Linux 6.18): reads and
+ * sends of 64 KiB moved 700 to 830 MB/s for 350 to 430 microseconds of the sender's processor a MB;
+ * of 256 KiB 370 to 610 MB/s for 600 to 720; sendfile moved 580 to 700 and 750 to 770 MB/s, for 290
+ * to 330 and 210 to 220. So sendfile saves processor time, but not by enough to pay for where it
+ * would have to run: on our sockets, which block, it waits for the peer, and a few slow peers would
+ * hold all threads of offload, and with them every disk. Hence files have no copy_from.
+ */
 #define BUFFER_BYTES ((size_t)64 * 1024)
 
 /* How much of `left` bytes (less than 0: no end is known) is tried next. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From one stream to another, the cheapest way that the two ends allow: a file goes to a socket
- * inside of the kernel, everything else through a buffer.
+ * From one stream to another, the cheapest way that the two ends allow: a way of the source's
+ * own where it has one, else through a buffer.
  *
  *     int r = eddy_stream_copy(peer, file, size);
  *     int r = eddy_stream_copy(peer, peer, EDDY_COPY_ALL);       an echo server
