@@ -234,6 +234,12 @@ bool eddyi_uring_turn(struct eddyi_uring *u, int64_t timeout_ns) {
     return reap(u) || r == -EBADR; /* then all has ended, and been reaped there */
 }
 
+void eddyi_uring_look(struct eddyi_uring *u) {
+    u->holding = true;
+    eddyi_uring_turn(u, 0);
+    u->holding = false;
+}
+
 /* How long to sleep; 0 once the deadline is past. */
 static int64_t time_until(eddy_loop *loop, int64_t deadline_ns) {
     if (deadline_ns == EDDY_NEVER || deadline_ns <= 0) {

@@ -108,9 +108,7 @@ int64_t eddyi_uring_accept_attempt(struct eddyi_uring *u, struct eddyi_op *op) {
         listener->error = 0;
         eddyi_uring_shot_arm(u, &listener->shot);
         if (io_uring_sq_ready(&u->ring) > 0 || eddyi_uring_pending(u)) {
-            u->holding = true;
-            eddyi_uring_turn(u, 0);
-            u->holding = false;
+            eddyi_uring_look(u);
         }
     }
     if (listener->count > 0) {

@@ -184,6 +184,8 @@ bool eddyi_uring_fill(struct eddyi_uring *u);
 /* Submits, and waits until something has completed or the time has passed; 0: only looks. Reaps
  * what there is; true when that was anything. */
 bool eddyi_uring_turn(struct eddyi_uring *u, int64_t timeout_ns);
+/* As a turn that does not wait, for an attempt: it completes nothing, the next wait does. */
+void eddyi_uring_look(struct eddyi_uring *u);
 /* Whether the kernel has something for us that needs a call. */
 bool eddyi_uring_pending(const struct eddyi_uring *u);
 /* Completes the finished; true when there were any. */

@@ -225,9 +225,18 @@ int64_t eddyi_uring_recv_attempt(struct eddyi_uring *u, struct eddyi_op *op) {
     if (has_something(stream)) {
         return take(u, stream, op);
     }
-    /* Bytes that were received before may be in completions that nobody has looked at. They are
-     * only made in our own io_uring_enter, so without any the socket itself has what comes next. */
-    return stream->shot.armed && io_uring_cq_ready(&u->ring) > 0 ? -EAGAIN : EDDYI_URING_ASK_KERNEL;
+    if (!stream->shot.armed) {
+        return EDDYI_URING_ASK_KERNEL;
+    }
+    /*
+     * The next bytes may be in a completion already, so the socket must not be asked. As long as the
+     * kernel announces nothing there is nothing, which costs no call; else one call brings what has
+     * come for all streams.
+     */
+    if (eddyi_uring_pending(u) || io_uring_cq_ready(&u->ring) > 0) {
+        eddyi_uring_look(u);
+    }
+    return has_something(stream) ? take(u, stream, op) : -EAGAIN;
 }
 
 /* ---- completions ----------------------------------------------------------------------------- */

@@ -105,7 +105,10 @@ TEST(what_does_not_fit_waits_for_the_next_receive) {
     expect(loop, &handle, 64, "efghijk"); /* two buffers in one */
     CHECK_EQ(loop->driver->attempt(loop, &op), -EAGAIN);
     put(peer, "l");
-    CHECK_EQ(loop->driver->attempt(loop, &op), 1); /* the socket itself, past the multishot */
+    int64_t n;
+    while ((n = loop->driver->attempt(loop, &op)) == -EAGAIN) {
+    }
+    CHECK_EQ(n, 1); /* from the socket itself, past the multishot */
     finish(loop, &handle, peer);
 }
 
