@@ -27,6 +27,10 @@
  * have come since, and may come for ever. */
 #define LAST_MAX 4096
 
+/* How long a drain waits for a connection that it does not see at once. An attempt may say "nobody"
+ * although somebody is there: what it asks the kernel has not come back yet. */
+#define LAST_WAIT_NS (10 * EDDY_MS)
+
 struct lane {
     struct server *server;
     eddy_loop *loop;
@@ -267,6 +271,22 @@ static int wait_for_an_end(struct lane *lane, int64_t ns) {
     return r;
 }
 
+/* 0, -EAGAIN when nobody waits, or as accept. */
+static int accept_soon(struct lane *lane, eddy_stream **ret_stream) {
+    eddy_scope scope;
+    int r = eddy_listener_accept_try(lane->listener, ret_stream);
+    if (r != -EAGAIN) {
+        return r;
+    }
+    r = eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = LAST_WAIT_NS});
+    if (r < 0) {
+        return r;
+    }
+    r = eddy_listener_accept(lane->listener, ret_stream);
+    eddy_scope_leave(&scope, 0);
+    return r == -ETIME && eddy_scope_expired(&scope) ? -EAGAIN : r;
+}
+
 /* What has shaken hands before the port closes is served, within the limits. */
 static void accept_the_last(struct lane *lane) {
     int r = 0;
@@ -276,7 +296,7 @@ static void accept_the_last(struct lane *lane) {
             r = wait_for_an_end(lane, PAUSE_NS);
         }
         if (r == 0) {
-            r = eddy_listener_accept_try(lane->listener, &stream);
+            r = accept_soon(lane, &stream);
         }
         if (r == 0) {
             r = start_connection(lane, stream);

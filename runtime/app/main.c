@@ -93,7 +93,8 @@ static int64_t watch_signals(void *arg) {
     int64_t r = 0;
     for (int times = 0; r >= 0;) {
         struct eddyi_op op = {.kind = EDDYI_OP_POLL, .flags = POLLIN, .handle = &handle};
-        r = eddyi_task_op(task, &op, "signal", false);
+        r = eddyi_task_checkpoint(task); /* app may have ended before this began */
+        r = r < 0 ? r : eddyi_task_op(task, &op, "signal", false);
         struct signalfd_siginfo info;
         while (r >= 0 && read(program->signal_fd, &info, sizeof info) == sizeof info) {
             on_signal(program, (int)info.ssi_signo, ++times);
@@ -182,6 +183,9 @@ static int64_t run_program(void *arg) {
 /* ---- around it ------------------------------------------------------------------------------- */
 
 static int read_opts(struct program *program, const eddy_opts *opts) {
+    if (eddyi_loop_here != NULL) {
+        return -EDEADLK;
+    }
     if (program->app == NULL || (opts != NULL && opts->size > sizeof *opts)) {
         return -EINVAL;
     }
