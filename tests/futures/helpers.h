@@ -48,6 +48,53 @@ static inline eddy_future *ended_with(int64_t result) {
     return pair.future;
 }
 
+/* ---- many pairs ------------------------------------------------------------------------------ */
+
+/* More than a waiter keeps on its stack. */
+#define MANY 100
+
+struct pairs {
+    struct pair pair[MANY];
+    eddy_future *fs[MANY];
+    size_t count;
+};
+
+static inline void pairs_new(struct pairs *pairs, size_t count) {
+    pairs->count = count;
+    for (size_t i = 0; i < count; i++) {
+        pairs->pair[i] = pair_new();
+        pairs->fs[i] = pairs->pair[i].future;
+    }
+}
+
+static inline void pairs_free(struct pairs *pairs) {
+    for (size_t i = 0; i < pairs->count; i++) {
+        pair_free(&pairs->pair[i]);
+    }
+}
+
+static inline void resolve(struct pairs *pairs, size_t index, int64_t result) {
+    CHECK_OK(eddy_promise_resolve(pairs->pair[index].promise, result));
+}
+
+/* On a thread: resolves one after the other, as the script says. */
+struct script {
+    struct pairs *pairs;
+    struct {
+        size_t index;
+        int64_t result;
+    } steps[8];
+    size_t count;
+};
+
+static inline void *play(void *arg) {
+    struct script *script = arg;
+    for (size_t i = 0; i < script->count; i++) {
+        resolve(script->pairs, script->steps[i].index, script->steps[i].result);
+    }
+    return NULL;
+}
+
 /* ---- a second loop --------------------------------------------------------------------------- */
 
 struct other_loop {
