@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The host table of a simulated host. Clock, chance and stream sockets are the world's; files,
- * threads and descriptors that the kernel knows are passed on to the real host. What is simulated is
- * for the loop's thread alone, but for the clocks.
+ * threads and descriptors that the kernel knows are passed on to the real host. What is simulated
+ * is for the loop's thread alone, but for the clocks.
  */
 #include <linux/openat2.h>
 #include <string.h>
@@ -139,7 +139,7 @@ static int sim_unlink_socket(void *ctx, const char *path) {
     return eddyi_sim_unlink_name(ctx, path);
 }
 
-/* ---- descriptors ------------------------------------------------------------------------------ */
+/* ---- descriptors ----------------------------------------------------------------------------- */
 
 static int sim_close(void *ctx, int fd) {
     struct eddyi_sim_socket *socket = find(ctx, fd);
@@ -173,7 +173,7 @@ static int sim_open_resolve(void *ctx, int dirfd, const char *path, int flags, m
                                            : REAL(open_resolve, dirfd, path, flags, mode, resolve);
 }
 
-/* ---- processors ------------------------------------------------------------------------------- */
+/* ---- processors ------------------------------------------------------------------------------ */
 
 static int sim_cpu_count(void *ctx) {
     (void)ctx;

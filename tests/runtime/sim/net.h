@@ -40,7 +40,7 @@ struct net {
     eddy_loop *loop; /* NULL: the kernel */
 };
 
-/* ---- loops that are turned by hand ------------------------------------------------------------- */
+/* ---- loops that are turned by hand ----------------------------------------------------------- */
 
 static inline eddy_loop *sim_loop(uint64_t seed) {
     eddy_loop *loop;
@@ -86,7 +86,7 @@ static inline void settle(eddy_loop *loop) {
     }
 }
 
-/* ---- the calls of a host ----------------------------------------------------------------------- */
+/* ---- the calls of a host --------------------------------------------------------------------- */
 
 #define HOST(net, function, ...) ((net)->host->function((net)->host->ctx, __VA_ARGS__))
 
@@ -115,7 +115,7 @@ static inline void net_reset_on_close(struct net *net, int fd) {
     CHECK_OK(HOST(net, setsockopt, fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
 }
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static inline int64_t net_end(struct net *net, int fd, struct eddyi_op op) {
     struct eddyi_handle handle;
@@ -198,7 +198,7 @@ static inline int net_events(struct net *net, int fd) {
     return r == -EAGAIN ? 0 : (int)CHECK_OK(r);
 }
 
-/* ---- many of them ------------------------------------------------------------------------------ */
+/* ---- many of them ---------------------------------------------------------------------------- */
 
 /* All of it, however it is cut. */
 static inline void net_send_all(struct net *net, int fd, const void *data, size_t len) {

@@ -2,7 +2,7 @@
 /* runtime/sim: ports and addresses. */
 #include "net.h"
 
-/* ---- who may bind beside whom ------------------------------------------------------------------- */
+/* ---- who may bind beside whom ---------------------------------------------------------------- */
 
 enum { REUSE = 1, SHARE = 2, ONLY6 = 4, LISTENS = 8 };
 
@@ -113,7 +113,7 @@ TEST(of_two_that_reuse_an_address_one_listens) {
     on_both(listen_decides);
 }
 
-/* ---- after a connection ------------------------------------------------------------------------- */
+/* ---- after a connection ---------------------------------------------------------------------- */
 
 /* Listens with `how`, connects, accepts and closes the listener. */
 static in_port_t connected(struct net *net, int how, int fds[2]) {
@@ -214,7 +214,7 @@ TEST(a_resting_port_is_free_after_a_minute) {
     eddy_loop_free(loop);
 }
 
-/* ---- which addresses both ends have ------------------------------------------------------------- */
+/* ---- which addresses both ends have ---------------------------------------------------------- */
 
 static const struct meeting {
     const char *listens, *connects; /* where the one listens and what the other asks for */
@@ -281,7 +281,7 @@ TEST(both_ends_see_the_addresses_that_the_kernel_would_show) {
     on_both(meet);
 }
 
-/* ---- what cannot be bound ----------------------------------------------------------------------- */
+/* ---- what cannot be bound -------------------------------------------------------------------- */
 
 static void bad_addresses(struct net *net) {
     struct sockaddr_in in = loopback_v4(0);
@@ -327,7 +327,7 @@ TEST(only_kinds_of_sockets_that_exist_are_made) {
     on_both(kinds);
 }
 
-/* ---- several listeners -------------------------------------------------------------------------- */
+/* ---- several listeners ----------------------------------------------------------------------- */
 
 static void shared_listeners(struct net *net) {
     int listeners[3];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* runtime/sim: time stands still while there is something to do, and jumps when there is nothing. */
+/* runtime/sim: time stands still while there is something to do, and jumps when there is not. */
 #include <time.h>
 
 #include "net.h"

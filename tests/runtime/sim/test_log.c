@@ -6,7 +6,7 @@
 
 #include "net.h"
 
-/* ---- a program: an echo server and its clients, driven by ready items ------------------------------ */
+/* ---- a program: an echo server and its clients, driven by ready items ------------------------ */
 
 #define CLIENTS 12
 #define ROUNDS 4
@@ -182,7 +182,7 @@ static eddy_sim_stats run_seed(uint64_t seed, bool with_text, eddy_buffer *ret_t
     return stats;
 }
 
-/* ---- seeds ------------------------------------------------------------------------------------------ */
+/* ---- seeds ----------------------------------------------------------------------------------- */
 
 TEST(every_seed_run_twice_gives_the_same_bytes) {
     for (uint64_t seed = 1; seed <= 100; seed++) {
@@ -259,7 +259,7 @@ TEST(the_seed_may_come_from_the_environment) {
     eddy_loop_free(loop);
 }
 
-/* ---- text --------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* "number word name=number ... #hash" */
 static void check_line(const char *line, int64_t *last_ns) {
@@ -317,7 +317,7 @@ TEST(descriptors_that_were_forgotten_are_in_the_log) {
     CHECK(strstr(buf, " leak socket=1 #") != NULL);
 }
 
-/* ---- files --------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void check_file(const char *path, const eddy_buffer *wanted) {
     FILE *file = fopen(path, "r");
@@ -368,7 +368,7 @@ TEST(a_log_without_memory_ends_and_says_so) {
     eddy_loop_free(loop);
 }
 
-/* ---- the public functions ------------------------------------------------------------------------------- */
+/* ---- the public functions -------------------------------------------------------------------- */
 
 TEST(calm_comes_from_the_environment_too_and_is_in_the_log) {
     CHECK_OK(setenv("EDDY_SIM_CALM", "1", 1));

@@ -4,7 +4,7 @@
 
 static char buf[1 << 16];
 
-/* ---- bytes ------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void bytes_arrive_in_order(struct net *net) {
     int fds[2];
@@ -55,7 +55,7 @@ TEST(sending_and_receiving_nothing_gives_zero) {
     on_both(nothing_is_sent);
 }
 
-/* ---- ends -------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static void close_ends(struct net *net) {
     int fds[2];
@@ -155,7 +155,7 @@ TEST(data_for_who_shut_both_ways_resets_both) {
     on_both(shutdown_both);
 }
 
-/* ---- resets ------------------------------------------------------------------------------------ */
+/* ---- resets ---------------------------------------------------------------------------------- */
 
 static void close_with_unread(struct net *net) {
     int fds[2];
@@ -261,7 +261,7 @@ TEST(a_reset_after_the_end_is_a_broken_pipe_and_no_reset) {
     on_both(end_then_reset);
 }
 
-/* ---- sockets that are not connected ------------------------------------------------------------- */
+/* ---- sockets that are not connected ---------------------------------------------------------- */
 
 static void fresh(struct net *net) {
     struct sockaddr_storage address;
@@ -312,7 +312,7 @@ TEST(a_listener_does_nothing_but_listen) {
     on_both(listening);
 }
 
-/* ---- connecting -------------------------------------------------------------------------------- */
+/* ---- connecting ------------------------------------------------------------------------------ */
 
 static void refused(struct net *net) {
     struct sockaddr_in address;
@@ -492,8 +492,8 @@ TEST(a_handshake_that_is_given_up_leaves_no_socket) {
     on_sim(leave_while_connecting);
 }
 
-/* A listener that closes in the midst of a handshake: the client is refused, or connects and is then
- * reset; never something between. */
+/* A listener that closes in the midst of a handshake: the client is refused, or connects and is
+ * then reset; never something between. */
 static void listener_leaves(struct net *net) {
     struct sockaddr_in address;
     for (int steps = 0; steps < 8; steps++) {

@@ -10,9 +10,9 @@ static unsigned char pattern(uint64_t place) {
     return (unsigned char)(place * 31 + (place >> 8));
 }
 
-/* ---- a stream under two operations and a cancel -------------------------------------------------- */
+/* ---- a stream under two operations and a cancel ---------------------------------------------- */
 
-/* One direction: bytes of the pattern are sent and received, each side with one operation at a time. */
+/* One direction: bytes of the pattern are sent and received, one operation at a time each. */
 struct flow {
     struct net *net;
     struct eddyi_handle *from, *to;
@@ -183,7 +183,7 @@ TEST(no_cancel_loses_a_byte_of_a_unix_socket) {
     on_sim(unix_flows);
 }
 
-/* ---- cancel --------------------------------------------------------------------------------------- */
+/* ---- cancel ---------------------------------------------------------------------------------- */
 
 enum { CANCELLED, WON, BOTH };
 
@@ -297,7 +297,7 @@ TEST(operations_with_nothing_to_do_are_cancelled) {
     on_sim(cancel_idle);
 }
 
-/* ---- attempts -------------------------------------------------------------------------------------- */
+/* ---- attempts -------------------------------------------------------------------------------- */
 
 static void promised(struct net *net) {
     int fds[2];
@@ -400,7 +400,7 @@ TEST(counts_are_short_in_many_worlds_and_never_in_a_calm_one) {
     CHECK(counts[1] > 20);
 }
 
-/* An attempt may find nothing where there is something: some worlds do that, a calm one does not. */
+/* An attempt may find nothing where there is something, in some worlds; not in a calm one. */
 TEST(attempts_come_too_early_in_some_worlds) {
     int denied = 0;
     for (uint64_t seed = 0; seed <= 20; seed++) {
@@ -425,7 +425,7 @@ TEST(attempts_come_too_early_in_some_worlds) {
     CHECK(denied > 20);
 }
 
-/* ---- back-pressure ---------------------------------------------------------------------------------- */
+/* ---- back-pressure --------------------------------------------------------------------------- */
 
 /* Sends until nothing more goes in; gives how much that was. */
 static size_t fill(struct net *net, int fd) {
@@ -480,7 +480,7 @@ TEST(a_writer_feels_that_nobody_reads) {
     }
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int64_t one_op(eddy_loop *loop, int fd, struct eddyi_op op) {
     struct eddyi_handle handle;

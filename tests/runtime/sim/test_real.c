@@ -8,7 +8,7 @@
 
 #include "net.h"
 
-/* ---- threads ------------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 #define POSTS 2000
 #define POSTERS 2
@@ -80,7 +80,7 @@ TEST(a_wake_that_comes_late_is_forgotten_after_one_turn) {
     eddy_loop_free(loop);
 }
 
-/* ---- pipes and the like -------------------------------------------------------------------------- */
+/* ---- pipes and the like ---------------------------------------------------------------------- */
 
 static struct eddyi_op read_op(struct eddyi_handle *handle, void *buf, size_t len, int *ends) {
     struct eddyi_op op = make_op(EDDYI_OP_READ, handle, ends);
@@ -257,7 +257,7 @@ TEST(a_real_socket_sends_and_receives) {
     eddy_loop_free(loop);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 TEST(a_file_is_read_and_written_as_a_job) {
     eddy_loop *loop = sim_loop(9);
@@ -299,7 +299,7 @@ TEST(a_file_is_read_and_written_as_a_job) {
     eddy_loop_free(loop);
 }
 
-/* ---- forks ------------------------------------------------------------------------------------------ */
+/* ---- forks ----------------------------------------------------------------------------------- */
 
 TEST(a_forked_child_gives_the_world_back_under_pending_operations) {
     eddy_loop *loop = sim_loop(5);

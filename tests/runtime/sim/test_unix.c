@@ -29,7 +29,7 @@ static socklen_t peer_len(struct net *net, int fd) {
     return len;
 }
 
-/* ---- life of a listener ------------------------------------------------------------------------- */
+/* ---- life of a listener ---------------------------------------------------------------------- */
 
 static void by_path(struct net *net) {
     socklen_t len;
@@ -226,7 +226,7 @@ TEST(a_unix_connect_waits_for_room_in_the_backlog) {
     on_sim(full_backlog);
 }
 
-/* ---- ends --------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 static void pair_closes(struct net *net) {
     int fds[2];
