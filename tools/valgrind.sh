@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the test programs of the dev build under Valgrind, those with LOOP_TEST on each driver that
 # is named. Usage: tools/valgrind.sh [-d "epoll sim"] [PATTERN ...]: programs whose path has one.
+#
+# Not on uring: Valgrind 3.19 does not see what the kernel writes into a buffer after the call that
+# submitted it, and while one thread waits for the ring it lets no other run. Not runtime/driver:
+# there tests lower limits that Valgrind sets itself.
 set -eu
 cd "$(dirname "$0")/.."
-drivers="uring epoll sim"
+drivers="epoll sim"
 if [ "${1:-}" = "-d" ]; then
     drivers=$2
     shift 2
@@ -16,7 +20,7 @@ for source in $(find tests -name 'test_*.c' -not -path '*/planted/*' | sort); do
     for pattern in "$@"; do
         [[ $source == *"$pattern"* ]] && matches=yes
     done
-    if [ -z "$matches" ]; then
+    if [ -z "$matches" ] || [[ $source == tests/runtime/driver/* ]]; then
         continue
     fi
     name=${source#tests/}
@@ -32,9 +36,8 @@ for source in $(find tests -name 'test_*.c' -not -path '*/planted/*' | sort); do
         fi
         if ! valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
             "$program" >"$log" 2>&1 </dev/null; then
-            status=$?
             cat "$log"
-            echo "$program on $driver fails under Valgrind ($status)"
+            echo "$program fails under Valgrind (driver: $driver)"
             exit 1
         fi
         unset EDDY_DRIVER
