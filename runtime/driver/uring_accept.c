@@ -107,7 +107,8 @@ int64_t eddyi_uring_accept_attempt(struct eddyi_uring *u, struct eddyi_op *op) {
     if (listener->count == 0) {
         listener->error = 0;
         eddyi_uring_shot_arm(u, &listener->shot);
-        if (io_uring_sq_ready(&u->ring) > 0 || eddyi_uring_pending(u)) {
+        if (io_uring_sq_ready(&u->ring) > 0 || io_uring_cq_ready(&u->ring) > 0 ||
+            eddyi_uring_pending(u)) {
             eddyi_uring_look(u);
         }
     }

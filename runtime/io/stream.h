@@ -148,11 +148,13 @@ EDDY_API eddy_future *eddy_stream_write_start(eddy_stream *stream, const void *s
 EDDY_API int eddy_stream_shutdown(eddy_stream *stream);
 
 /**
- * Close the stream and free it. Complete when it returns: what other tasks had pending on it has
- * ended (they get EDDY_ECLOSED), the buffers are free, the descriptor and its port are gone.
+ * Close the stream and free it. Complete when it returns: what other tasks had pending on it, or on
+ * a reader, writer or copy over it, has ended (they get EDDY_ECLOSED), the buffers are free, the
+ * descriptor and its port are gone.
  *
- * Shape:   NULL is fine. Returns 0, or what the kernel said about late writes (-EIO, -ENOSPC).
- * Owns:    consumes the stream, always.
+ * Shape:   NULL is fine. Returns 0, or what the kernel said about late writes (-EIO, -ENOSPC). A
+ *          call that begins after the close uses a pointer to nothing, as after free.
+ * Owns:    consumes the stream, always. A reader or writer over it stays, to be freed.
  * Errors:  EDDY_EWRONGLOOP, EDDY_ENOTASK (the stream is then not closed).
  * Threads: fiber, on the stream's loop.
  * Cancel:  may suspend; never refused by a cancel or a deadline.

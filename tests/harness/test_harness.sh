@@ -3,6 +3,10 @@
 # The harness's own test: cases named good_ pass, those named bad_ fail, each with the right words.
 # What runs in a loop does so on EDDY_DRIVER.
 set -u
+# A folder of its own: what other tests leave, or have at this moment, is no concern of this one.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
 program=$EDDY_BUILD/tests/harness_cases
 export EDDY_SEED=7
 failures=0

@@ -137,7 +137,7 @@ TEST(messages_and_attached_descriptors_are_no_sign_of_emptiness) {
     eddy_loop *loop = epoll_loop();
     struct eddyi_handle a;
     struct eddyi_handle b;
-    char buf[16];
+    char buf[16] = "ab";
     static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
     for (size_t i = 0; i < 3; i++) {
         unix_pair(&a, &b, types[i]);

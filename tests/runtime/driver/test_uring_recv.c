@@ -6,6 +6,15 @@
 
 #include "uring_harness.h"
 
+static eddy_loop *shot_loop(unsigned sq_entries, unsigned cq_entries) {
+    eddy_loop *loop = ring_loop(sq_entries, cq_entries);
+    if (!uring_of(loop)->defers) {
+        eddy_loop_free(loop);
+        SKIP("needs Linux 6.1 for DEFER_TASKRUN, without which receives are single");
+    }
+    return loop;
+}
+
 /* The multishot of a handle, or NULL while receives are single. */
 static const struct eddyi_uring_shot *shot_of(const struct eddyi_handle *handle) {
     return handle->driver_data;
@@ -58,7 +67,7 @@ static void finish(eddy_loop *loop, struct eddyi_handle *handle, int peer) {
 /* ---- what a reader sees ---------------------------------------------------------------------- */
 
 TEST(messages_come_without_a_request_for_each) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     int peer = armed_pair(loop, &handle);
     uint64_t enters = uring_of(loop)->enters;
@@ -74,7 +83,7 @@ TEST(messages_come_without_a_request_for_each) {
 }
 
 TEST(a_connection_with_one_request_arms_nothing) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     int peer = tcp_pair(&handle);
     put(peer, "GET /");
@@ -84,7 +93,7 @@ TEST(a_connection_with_one_request_arms_nothing) {
 }
 
 TEST(what_does_not_fit_waits_for_the_next_receive) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     char buf[8];
     int peer = armed_pair(loop, &handle);
@@ -113,7 +122,7 @@ TEST(what_does_not_fit_waits_for_the_next_receive) {
 }
 
 TEST(a_cancelled_receive_loses_no_byte) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     char buf[8];
     int ends = 0;
@@ -137,7 +146,7 @@ TEST(a_cancelled_receive_loses_no_byte) {
 }
 
 TEST(the_end_comes_after_the_bytes_and_again) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     int peer = armed_pair(loop, &handle);
     put(peer, "last");
@@ -155,7 +164,7 @@ TEST(the_end_comes_after_the_bytes_and_again) {
 }
 
 TEST(a_waiting_receive_sees_the_end) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     char buf[8];
     int ends = 0;
@@ -175,7 +184,7 @@ TEST(a_waiting_receive_sees_the_end) {
 }
 
 TEST(our_own_shutdown_ends_a_waiting_receive) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     char buf[8];
     int ends = 0;
@@ -190,7 +199,7 @@ TEST(our_own_shutdown_ends_a_waiting_receive) {
 }
 
 TEST(a_reset_comes_after_the_bytes_and_once) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     char buf[8];
     int ends = 0;
@@ -218,7 +227,7 @@ TEST(a_reset_comes_after_the_bytes_and_once) {
 
 /* Without a multishot the first call that asks gets a socket's error, then there is an end. */
 TEST(the_error_that_nobody_received_goes_to_a_send) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     for (int attempts = 0; attempts < 2; attempts++) {
         struct eddyi_handle handle;
         char buf[8];
@@ -243,7 +252,7 @@ TEST(the_error_that_nobody_received_goes_to_a_send) {
 }
 
 TEST(messages_of_a_datagram_socket_keep_their_bounds) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     char buf[8];
     int fds[2];
@@ -266,7 +275,7 @@ TEST(messages_of_a_datagram_socket_keep_their_bounds) {
 /* ---- polls ----------------------------------------------------------------------------------- */
 
 TEST(a_poll_sees_what_the_multishot_has_taken) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     int ends = 0;
     int peer = armed_pair(loop, &handle);
@@ -302,7 +311,7 @@ TEST(a_poll_sees_what_the_multishot_has_taken) {
 }
 
 TEST(a_poll_sees_the_error_that_the_multishot_has_taken) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     int peer = armed_pair(loop, &handle);
     reset_close(peer);
@@ -316,7 +325,7 @@ TEST(a_poll_sees_the_error_that_the_multishot_has_taken) {
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 TEST(a_slow_reader_makes_the_peer_wait) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     static char bulk[1 << 16];
     int small = 8192;
@@ -351,7 +360,7 @@ TEST(a_slow_reader_makes_the_peer_wait) {
 }
 
 TEST(bulk_is_received_without_a_copy_and_messages_again_with_one) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     static char bulk[1 << 16];
     int peer = armed_pair(loop, &handle);
@@ -371,7 +380,7 @@ TEST(bulk_is_received_without_a_copy_and_messages_again_with_one) {
 
 TEST(when_slow_readers_have_all_buffers_others_still_receive) {
     enum { SLOW = 40, FAST = 10 };
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     static struct eddyi_handle slow[SLOW];
     static struct eddyi_handle fast[FAST];
     int slow_peers[SLOW];
@@ -419,7 +428,7 @@ TEST(when_slow_readers_have_all_buffers_others_still_receive) {
 /* ---- closing --------------------------------------------------------------------------------- */
 
 TEST(closing_an_armed_stream_lets_it_go_at_once) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     for (int i = 0; i < 50; i++) {
         struct eddyi_handle handle;
         char buf[8];
@@ -442,7 +451,7 @@ TEST(closing_an_armed_stream_lets_it_go_at_once) {
 }
 
 TEST(closing_one_completes_no_other_from_inside) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     struct eddyi_handle other;
     char buf[8];
@@ -462,7 +471,7 @@ TEST(closing_one_completes_no_other_from_inside) {
 }
 
 TEST(a_forked_child_can_close_a_stream_with_a_queue) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_handle handle;
     int status;
     int peer = armed_pair(loop, &handle);
@@ -486,7 +495,7 @@ TEST(a_forked_child_can_close_a_stream_with_a_queue) {
 /* ---- faults ---------------------------------------------------------------------------------- */
 
 TEST(lost_completions_break_a_stream_only_when_bytes_may_be_gone) {
-    eddy_loop *loop = ring_loop(0, 0);
+    eddy_loop *loop = shot_loop(0, 0);
     struct eddyi_uring *u = uring_of(loop);
     for (unsigned lost = 0; lost < 3; lost += 2) {
         struct eddyi_handle handle;
@@ -538,7 +547,7 @@ static int64_t chat(void *arg) {
 }
 
 TEST(without_memory_receives_are_single) {
-    eddy_loop_free(ring_loop(0, 0)); /* or skip */
+    eddy_loop_free(shot_loop(0, 0)); /* or skip */
     CHECK(test_each_allocation_fails(chat, NULL) > 8);
 }
 
@@ -665,10 +674,11 @@ static void look(struct side *side) {
     }
 }
 
-static void random_streams(unsigned sq_entries, unsigned cq_entries, int steps) {
+/* Gives how often, of six times `steps`, it saw a multishot armed. */
+static int random_streams(unsigned sq_entries, unsigned cq_entries, int steps) {
     enum { SIDES = 6 };
     static struct side sides[SIDES];
-    eddy_loop *loop = ring_loop(sq_entries, cq_entries);
+    eddy_loop *loop = shot_loop(sq_entries, cq_entries);
     int times_armed = 0;
     for (int i = 0; i < SIDES; i++) {
         sides[i] = (struct side){.chatty = i < 4};
@@ -693,7 +703,6 @@ static void random_streams(unsigned sq_entries, unsigned cq_entries, int steps) 
             times_armed += armed(&sides[i].handle);
         }
     }
-    CHECK(times_armed > steps / 2); /* or it would test something else */
     for (int i = 0; i < SIDES; i++) {
         struct side *side = &sides[i];
         if (!side->over) {
@@ -720,12 +729,12 @@ static void random_streams(unsigned sq_entries, unsigned cq_entries, int steps) 
     }
     CHECK_EQ(held(loop), 0);
     eddy_loop_free(loop);
+    return times_armed;
 }
 
 TEST_TIMEOUT(random_receives_see_every_byte_once_and_in_order, 60) {
     int steps = test_is_slow() ? 3000 : 20000;
-    random_streams(0, 0, steps);
-    random_streams(8, 16, steps);
-    random_streams(2, 4, steps);
-    random_streams(1, 1, steps);
+    int times_armed = random_streams(0, 0, steps) + random_streams(8, 16, steps) +
+                      random_streams(2, 4, steps) + random_streams(1, 1, steps);
+    CHECK(times_armed > 2 * steps); /* or it would test something else */
 }

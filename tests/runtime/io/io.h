@@ -64,14 +64,14 @@ struct odd {
     const char *data;
     size_t len;
     size_t at;
-    size_t read_chunk;   /* 0: no limit */
-    size_t write_chunk;  /* 0: no limit */
-    int64_t read_error;  /* given once, when `at` has reached read_error_at */
+    size_t read_chunk;  /* 0: no limit */
+    size_t write_chunk; /* 0: no limit */
+    int64_t read_error; /* given once, when `at` has reached read_error_at */
     size_t read_error_at;
     int64_t write_error; /* given once, when so much has been written */
     size_t write_error_at;
-    bool try_again;      /* read_try and write_try give -EAGAIN */
-    int reads;           /* calls */
+    bool try_again; /* read_try and write_try give -EAGAIN */
+    int reads;      /* calls */
     int writes;
     eddy_buffer written;
 };

@@ -92,7 +92,7 @@ LOOP_TEST(errors_of_both_ends_come_out_with_the_counts) {
 
 struct shortcut {
     struct odd odd;
-    int64_t most;    /* moved at once */
+    int64_t most; /* moved at once */
     bool refuses;
     int calls;
 };

@@ -12,8 +12,8 @@ static struct odd *odd_reader(const char *data, size_t len, size_t chunk, size_t
                               eddy_reader **ret_reader) {
     struct odd *odd = odd_new(&odd_class, data, len);
     odd->read_chunk = chunk;
-    CHECK_OK(eddy_reader_new(&odd->base, &(eddy_reader_opts){.buffer_size_bytes = size},
-                             ret_reader));
+    CHECK_OK(
+        eddy_reader_new(&odd->base, &(eddy_reader_opts){.buffer_size_bytes = size}, ret_reader));
     return odd;
 }
 
@@ -439,9 +439,9 @@ LOOP_TEST(options_out_of_range_are_refused) {
     struct odd *odd = odd_new(&odd_class, "", 0);
     CHECK_ERR(eddy_reader_new(NULL, NULL, &reader), -EINVAL);
     CHECK_ERR(eddy_reader_new(&odd->base, &(eddy_reader_opts){.size = 4096}, &reader), -EINVAL);
-    CHECK_ERR(eddy_reader_new(&odd->base, &(eddy_reader_opts){.buffer_size_bytes = SIZE_MAX},
-                              &reader),
-              -EINVAL);
+    CHECK_ERR(
+        eddy_reader_new(&odd->base, &(eddy_reader_opts){.buffer_size_bytes = SIZE_MAX}, &reader),
+        -EINVAL);
     CHECK_OK(eddy_stream_close(&odd->base));
     CHECK(eddy_reader_free(NULL) == NULL);
 }

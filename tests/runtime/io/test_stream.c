@@ -217,7 +217,7 @@ struct parked {
     eddy_stream *stream;
     bool began;
     int64_t result;
-    size_t len;  /* read_exact or write of so many; 0: read */
+    size_t len; /* read_exact or write of so many; 0: read */
     bool writes;
     char buf[64];
 };
@@ -660,6 +660,22 @@ LOOP_TEST(cancel_and_deadline_outrank_the_idle_timeout) {
     eddy_scope_leave(&scope, 0);
     CHECK_OK(eddy_stream_close(a));
     CHECK_OK(eddy_stream_close(b));
+    /* In one moment: the idle timer has asked for the end, and a cancel comes before it. */
+    CHECK_OK(eddy_memory_pair(8, &a, &b));
+    CHECK_OK(eddy_stream_idle_set(a, EDDY_S, EDDY_S));
+    struct parked reader = {.stream = a};
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(park, &reader, 0));
+    wait_until(&reader.began);
+    a->idle.fire(&a->idle); /* too early: nothing happens */
+    CHECK_EQ(reader.result, 0);
+    a->read_since_ns = 0;
+    a->idle.fire(&a->idle);
+    CHECK_OK(eddy_scope_cancel(&scope));
+    eddy_scope_leave(&scope, 0);
+    CHECK_ERR(reader.result, -ECANCELED);
+    CHECK_OK(eddy_stream_close(a));
+    CHECK_OK(eddy_stream_close(b));
 }
 
 LOOP_TEST(idle_limits_are_checked_and_can_be_taken_away) {
@@ -696,9 +712,11 @@ LOOP_TEST(a_limit_reaches_a_call_that_waits_already) {
     CHECK_OK(eddy_scope_enter(&scope, NULL));
     CHECK_OK(eddy_spawn(park, &reader, 0));
     wait_until(&reader.began);
+    int64_t start_ns = now_ns();
     CHECK_OK(eddy_stream_idle_set(a, 10 * EDDY_MS, 0));
     CHECK_OK(eddy_scope_leave(&scope, 0));
     CHECK_ERR(reader.result, -ETIMEDOUT);
+    CHECK(now_ns() - start_ns >= 10 * EDDY_MS);
     CHECK_OK(eddy_stream_close(a));
     CHECK_OK(eddy_stream_close(b));
 }
@@ -723,6 +741,7 @@ static void started_read(eddy_stream *a, eddy_stream *b) {
     char buf[4];
     eddy_future *f = eddy_stream_read_start(a, buf, sizeof buf);
     CHECK(!eddy_future_done(f));
+    CHECK_ERR(eddy_stream_read_try(a, buf, sizeof buf), -EBUSY); /* from the start on */
     CHECK_OK(eddy_stream_write(b, "x", 1));
     CHECK_EQ(eddy_await(f), 1);
     CHECK_EQ(buf[0], 'x');
@@ -784,6 +803,57 @@ static void started_and_cancelled(eddy_stream *a, eddy_stream *b) {
 
 LOOP_TEST(a_started_operation_can_be_cancelled) {
     each_kind(started_and_cancelled);
+}
+
+/* A write goes on in steps; the cancel comes in all of them and between. */
+LOOP_TEST(a_started_write_is_cancelled_at_any_step) {
+    char *bytes = calloc(1, MORE_THAN_FITS);
+    for (int steps = 0; steps < 40; steps++) {
+        eddy_stream *a;
+        eddy_stream *b;
+        char buf[20000];
+        socket_pair(&a, &b);
+        eddy_future *f = eddy_stream_write_start(a, bytes, MORE_THAN_FITS);
+        for (int i = 0; i < steps; i++) {
+            CHECK_OK(eddy_yield());
+            eddy_stream_read_try(b, buf, sizeof buf);
+        }
+        CHECK_OK(eddy_future_cancel(f));
+        CHECK_ERR(eddy_await(f), -ECANCELED);
+        CHECK_OK(eddy_stream_close(a));
+        CHECK_OK(eddy_stream_close(b));
+    }
+    free(bytes);
+}
+
+static int64_t start_on_a_pair(void *arg) {
+    (void)arg;
+    eddy_stream *a;
+    eddy_stream *b;
+    char buf[4];
+    int64_t r = eddy_memory_pair(8, &a, &b);
+    if (r < 0) {
+        return r;
+    }
+    eddy_future *reading = eddy_stream_read_start(a, buf, sizeof buf);
+    eddy_future *writing = eddy_stream_write_start(a, "x", 1);
+    if (eddy_future_done(reading)) {
+        r = eddy_future_result(reading);
+        CHECK_ERR(eddy_stream_read_try(a, buf, sizeof buf), -EAGAIN); /* nobody is inside */
+    }
+    if (eddy_future_done(writing)) {
+        r = eddy_future_result(writing);
+        CHECK_EQ(eddy_stream_write_try(a, "x", 1), 1);
+    }
+    eddy_future_release(reading);
+    eddy_future_release(writing);
+    eddy_stream_close(a);
+    eddy_stream_close(b);
+    return r;
+}
+
+LOOP_TEST(a_start_without_memory_leaves_the_stream_as_it_was) {
+    CHECK(test_each_allocation_fails(start_on_a_pair, NULL) >= 6);
 }
 
 static void started_and_closed(eddy_stream *a, eddy_stream *b) {
@@ -945,6 +1015,47 @@ LOOP_TEST(calls_that_never_wait_are_charged_all_the_same) {
         CHECK_OK(eddy_scope_leave(&scope, 0));
     }
     CHECK_OK(eddy_stream_close(memory));
+}
+
+/* One call that moves much in small steps is charged for each of them, and sees a cancel
+ * between. */
+LOOP_TEST(each_step_of_a_long_call_is_charged) {
+    enum { LEN = 3 * EDDYI_LOOP_BUDGET };
+    static char bytes[LEN];
+    bool in_order = strcmp(test_driver(), "sim") != 0;
+    eddy_slice slices[] = {{bytes, LEN / 2}, {bytes, LEN / 2}};
+    for (int call = 0; call < 3; call++) {
+        struct odd *odd = odd_new(&odd_class, bytes, LEN);
+        odd->read_chunk = 1;
+        odd->write_chunk = 1;
+        bool ran = false;
+        eddy_scope scope;
+        CHECK_OK(eddy_scope_enter(&scope, NULL));
+        CHECK_OK(eddy_spawn(set_flag, &ran, 0));
+        CHECK_OK(call == 0   ? eddy_stream_read_exact(&odd->base, bytes, LEN)
+                 : call == 1 ? eddy_stream_write(&odd->base, bytes, LEN)
+                             : eddy_stream_write_slices(&odd->base, slices, 2));
+        CHECK(ran || !in_order);
+        CHECK_OK(eddy_scope_leave(&scope, 0));
+        CHECK_OK(eddy_stream_close(&odd->base));
+    }
+}
+
+static int64_t take_nothing(eddy_stream *stream, const void *src, size_t len) {
+    (void)stream;
+    (void)src;
+    (void)len;
+    return 0;
+}
+
+LOOP_TEST(a_kind_that_takes_nothing_is_an_error_and_no_endless_loop) {
+    struct eddyi_stream_class class = odd_class;
+    class.write_some = take_nothing;
+    struct odd *odd = odd_new(&class, "", 0);
+    CHECK_ERR(eddy_stream_write(&odd->base, "x", 1), -EIO);
+    CHECK_ERR(eddy_stream_write_some(&odd->base, "x", 1), -EIO);
+    CHECK_ERR(eddy_await(eddy_stream_write_start(&odd->base, "x", 1)), -EIO);
+    CHECK_OK(eddy_stream_close(&odd->base));
 }
 
 static int64_t use_everything(void *arg) {

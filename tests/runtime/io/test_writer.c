@@ -12,8 +12,8 @@
 static struct odd *odd_writer(const struct eddyi_stream_class *class, size_t size,
                               eddy_writer **ret_writer) {
     struct odd *odd = odd_new(class, "", 0);
-    CHECK_OK(eddy_writer_new(&odd->base, &(eddy_writer_opts){.buffer_size_bytes = size},
-                             ret_writer));
+    CHECK_OK(
+        eddy_writer_new(&odd->base, &(eddy_writer_opts){.buffer_size_bytes = size}, ret_writer));
     return odd;
 }
 
@@ -284,9 +284,9 @@ LOOP_TEST(options_out_of_range_are_refused) {
     struct odd *odd = odd_new(&odd_class, "", 0);
     CHECK_ERR(eddy_writer_new(NULL, NULL, &writer), -EINVAL);
     CHECK_ERR(eddy_writer_new(&odd->base, &(eddy_writer_opts){.size = 4096}, &writer), -EINVAL);
-    CHECK_ERR(eddy_writer_new(&odd->base, &(eddy_writer_opts){.buffer_size_bytes = SIZE_MAX},
-                              &writer),
-              -EINVAL);
+    CHECK_ERR(
+        eddy_writer_new(&odd->base, &(eddy_writer_opts){.buffer_size_bytes = SIZE_MAX}, &writer),
+        -EINVAL);
     CHECK_OK(eddy_stream_close(&odd->base));
 }
 
@@ -297,8 +297,7 @@ static int64_t write_and_print(void *arg) {
     if (odd == NULL) {
         return -ENOMEM;
     }
-    int64_t r =
-        eddy_writer_new(&odd->base, &(eddy_writer_opts){.buffer_size_bytes = 32}, &writer);
+    int64_t r = eddy_writer_new(&odd->base, &(eddy_writer_opts){.buffer_size_bytes = 32}, &writer);
     if (r == 0) {
         uint64_t count = 0;
         r = eddy_writer_write(writer, "abc", 3);
