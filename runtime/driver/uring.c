@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 /* How often one wait goes round for what is ready already: under DEFER_TASKRUN a call gives about
- * twenty completions, and with a tiny ring every few ops are a round. The rest is for the next wait,
- * so that a fast peer does not keep the loop in here. */
+ * twenty completions, and with a tiny ring every few ops are a round. The rest is for the next
+ * wait, so that a fast peer does not keep the loop in here. */
 #define ROUNDS_MAX 64
 
 /* When the kernel has no memory for a request, how long to let those in flight end. */
@@ -148,7 +148,8 @@ static void dispatch(struct eddyi_uring *u, uint64_t user_data, int res, unsigne
     }
 }
 
-/* Each completion is taken out before it is looked at: what it leads to may submit, and even reap. */
+/* Each completion is taken out before it is looked at: what it leads to may submit, and even
+ * reap. */
 static bool reap(struct eddyi_uring *u) {
     struct io_uring_cq *cq = &u->ring.cq;
     unsigned head = *cq->khead;

@@ -89,7 +89,8 @@ void eddyi_uring_arm(eddy_loop *loop, int64_t deadline_ns) {
     if (u->epoll_fd < 0) {
         return; /* nobody has asked for the descriptor */
     }
-    /* First the event is taken back, then its cause is looked for: what comes after sets it again. */
+    /* First the event is taken back, then its cause is looked for: what comes after sets it
+     * again. */
     (void)!read(u->event_fd, &count, sizeof count);
     bool work = !all_in || io_uring_sq_ready(&u->ring) > 0 || io_uring_cq_ready(&u->ring) > 0 ||
                 eddyi_uring_pending(u) || !eddyi_list_empty(&u->finished);

@@ -32,7 +32,8 @@
  * look may bring thirty more. */
 #define QUEUED_HIGH 8
 
-/* Small results in a row after which a multishot pays: at first, and once it had to be cancelled. */
+/* Small results in a row after which a multishot pays: at first, and once it had to be
+ * cancelled. */
 #define PATIENCE_FIRST 1
 #define PATIENCE_LATER 16
 
@@ -62,8 +63,8 @@ static struct stream *stream_of(const struct eddyi_handle *handle) {
     return shot != NULL && shot->tag == EDDYI_URING_TAG_RECV ? handle->driver_data : NULL;
 }
 
-/* Made at the second RECV, for many a connection has only one. NULL without memory, and for what has
- * none. */
+/* Made at the second RECV, for many a connection has only one. NULL without memory, and for what
+ * has none. */
 static struct stream *find(struct eddyi_uring *u, struct eddyi_handle *handle) {
     if (EDDYI_LIKELY(handle->driver_data != NULL)) {
         return stream_of(handle);
@@ -229,9 +230,9 @@ int64_t eddyi_uring_recv_attempt(struct eddyi_uring *u, struct eddyi_op *op) {
         return EDDYI_URING_ASK_KERNEL;
     }
     /*
-     * The next bytes may be in a completion already, so the socket must not be asked. As long as the
-     * kernel announces nothing there is nothing, which costs no call; else one call brings what has
-     * come for all streams.
+     * The next bytes may be in a completion already, so the socket must not be asked. As long as
+     * the kernel announces nothing there is nothing, which costs no call; else one call brings what
+     * has come for all streams.
      */
     if (eddyi_uring_pending(u) || io_uring_cq_ready(&u->ring) > 0) {
         eddyi_uring_look(u);

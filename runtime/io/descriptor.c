@@ -151,10 +151,10 @@ static int descriptor_fd(const eddy_stream *stream) {
 }
 
 #define DESCRIPTOR_VERBS \
-    .read = descriptor_read, .write_some = descriptor_write_some, \
-    .read_try = descriptor_read_try, .write_try = descriptor_write_try, \
-    .read_op = descriptor_read_op, .write_op = descriptor_write_op, \
-    .interrupt = descriptor_interrupt, .close = descriptor_close, .fd = descriptor_fd
+    .read = descriptor_read, .write_some = descriptor_write_some, .read_try = descriptor_read_try, \
+    .write_try = descriptor_write_try, .read_op = descriptor_read_op, \
+    .write_op = descriptor_write_op, .interrupt = descriptor_interrupt, .close = descriptor_close, \
+    .fd = descriptor_fd
 
 const struct eddyi_stream_class eddyi_tcp_class = {
     .kind = "tcp",

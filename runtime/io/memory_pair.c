@@ -21,10 +21,10 @@ struct waiting {
 
 struct lane {
     char *ring;
-    size_t start;    /* of the bytes in it */
+    size_t start; /* of the bytes in it */
     size_t len;
-    bool ended;      /* the writer will write no more: the reader comes to an end */
-    bool broken;     /* the reader is gone: writing is in vain */
+    bool ended;  /* the writer will write no more: the reader comes to an end */
+    bool broken; /* the reader is gone: writing is in vain */
     struct waiting reader;
     struct waiting writer;
 };
@@ -40,9 +40,9 @@ struct pair {
     struct end ends[2];
     struct lane lanes[2];
     size_t capacity;
-    int open;        /* ends that are not closed */
+    int open; /* ends that are not closed */
     bool reset;
-    char rings[];    /* two of them */
+    char rings[]; /* two of them */
 };
 
 static struct end *end_of(eddy_stream *stream) {

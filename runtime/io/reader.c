@@ -24,16 +24,16 @@
 struct eddy_reader {
     eddy_stream *stream;
     eddy_loop *loop;
-    char *data;      /* `first`, or cap bytes of the pool */
+    char *data; /* `first`, or cap bytes of the pool */
     size_t cap;
-    size_t start;    /* of what is buffered, in data */
-    size_t end;      /* behind it */
-    size_t size;     /* how large a block is taken from the pool */
+    size_t start;     /* of what is buffered, in data */
+    size_t end;       /* behind it */
+    size_t size;      /* how large a block is taken from the pool */
     size_t first_cap; /* how much of `first` is used: no more than `size` */
-    uint64_t count;  /* bytes consumed */
-    bool busy;       /* a task is inside */
-    bool charged;    /* it has had its checkpoint and has not read since */
-    bool streaming;  /* the last read brought much: more is likely to be there already */
+    uint64_t count;   /* bytes consumed */
+    bool busy;        /* a task is inside */
+    bool charged;     /* it has had its checkpoint and has not read since */
+    bool streaming;   /* the last read brought much: more is likely to be there already */
     char first[FIRST_BYTES];
 };
 

@@ -41,34 +41,34 @@ struct eddyi_stream_class {
      * task, after its checkpoint. -ENOTSUP, before anything has moved: not between these two, now
      * or ever again. NULL: never. */
     int64_t (*copy_from)(eddy_stream *src, eddy_stream *dst, int64_t len);
-    int (*shutdown)(eddy_stream *stream);  /* NULL: -ENOTSUP */
+    int (*shutdown)(eddy_stream *stream); /* NULL: -ENOTSUP */
     /* Asks pending operations to end with -ECANCELED: a close has begun, or an idle timeout has
      * passed. NULL: the kind never waits long. */
     void (*interrupt)(eddy_stream *stream, bool reads, bool writes);
     /* Nobody is inside any more: gives everything back, the struct included. May suspend. */
     int (*close)(eddy_stream *stream);
-    int (*fd)(const eddy_stream *stream);  /* NULL: -ENOTSUP */
+    int (*fd)(const eddy_stream *stream); /* NULL: -ENOTSUP */
 };
 
 struct eddy_stream {
     const struct eddyi_stream_class *class;
     eddy_loop *loop;
-    void *owner;               /* whoever keeps a record of its own for it (net/serve.c); NULL */
-    uint64_t read_count;       /* bytes */
-    uint64_t written_count;    /* bytes */
-    bool reading;              /* a task, or a started read, is inside a read */
+    void *owner;            /* whoever keeps a record of its own for it (net/serve.c); NULL */
+    uint64_t read_count;    /* bytes */
+    uint64_t written_count; /* bytes */
+    bool reading;           /* a task, or a started read, is inside a read */
     bool writing;
     bool closing;
-    bool read_idle;            /* the idle timer ended the present read: it gives -ETIMEDOUT */
+    bool read_idle; /* the idle timer ended the present read: it gives -ETIMEDOUT */
     bool write_idle;
-    eddy_task *closer;         /* parked in close until nobody is inside */
-    eddy_stream *copied_to;    /* who reads is a copy, which may wait to write there; or NULL */
-    eddy_stream *copied_from;  /* who writes is a copy, which may wait to read there; or NULL */
-    int64_t read_idle_ns;      /* 0: none */
+    eddy_task *closer;        /* parked in close until nobody is inside */
+    eddy_stream *copied_to;   /* who reads is a copy, which may wait to write there; or NULL */
+    eddy_stream *copied_from; /* who writes is a copy, which may wait to read there; or NULL */
+    int64_t read_idle_ns;     /* 0: none */
     int64_t write_idle_ns;
-    int64_t read_since_ns;     /* when the present read began, or last moved a byte */
+    int64_t read_since_ns; /* when the present read began, or last moved a byte */
     int64_t write_since_ns;
-    struct eddyi_timer idle;   /* one for both directions, re-armed lazily: not per call */
+    struct eddyi_timer idle; /* one for both directions, re-armed lazily: not per call */
 };
 
 void eddyi_stream_init(eddy_stream *stream, const struct eddyi_stream_class *class,

@@ -11,13 +11,13 @@
 /* ---- an operation inside a future ------------------------------------------------------------ */
 
 struct started {
-    eddy_future base;         /* the producer's reference goes with the end */
+    eddy_future base; /* the producer's reference goes with the end */
     struct eddyi_op op;
     struct eddyi_ready again; /* goes on with the rest of a write */
     eddy_stream *stream;
-    const char *src;          /* write: what is left */
+    const char *src; /* write: what is left */
     size_t len;
-    int code;                 /* of a cancel, or 0 */
+    int code; /* of a cancel, or 0 */
 };
 
 static void finish(struct started *started, int64_t result, bool *busy) {

@@ -19,7 +19,7 @@
 struct eddy_writer {
     eddy_stream *stream;
     eddy_loop *loop;
-    char *data;     /* `size` bytes of the loop's pool; NULL while nothing is buffered */
+    char *data; /* `size` bytes of the loop's pool; NULL while nothing is buffered */
     size_t size;
     size_t start;   /* of what is buffered, in data */
     size_t end;     /* behind it */
@@ -39,8 +39,7 @@ int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts, eddy_writ
     }
     writer->stream = stream;
     writer->loop = stream->loop;
-    writer->size =
-        opts->buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : opts->buffer_size_bytes;
+    writer->size = opts->buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : opts->buffer_size_bytes;
     *ret_writer = writer;
     return 0;
 }
@@ -220,8 +219,7 @@ static int write_long(eddy_writer *writer, size_t len, const char *format, va_li
     return r;
 }
 
-static int write_formatted(eddy_writer *writer, const char *format, va_list args)
-    EDDY_PRINTF(2, 0);
+static int write_formatted(eddy_writer *writer, const char *format, va_list args) EDDY_PRINTF(2, 0);
 
 static int write_formatted(eddy_writer *writer, const char *format, va_list args) {
     size_t before = room(writer);

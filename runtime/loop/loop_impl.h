@@ -81,8 +81,8 @@ struct eddy_loop {
     void (*thread_end)(void);
     /* Called on the loop's thread when a server starts on it. NULL: nothing. */
     void (*on_serving)(eddy_loop *loop);
-    unsigned index;                /* its place in the group */
-    bool uses_offload;             /* counted by the offload pool */
+    unsigned index;    /* its place in the group */
+    bool uses_offload; /* counted by the offload pool */
 
     /* the task room's part of the loop, made on first use */
     struct eddyi_task_room *tasks;

@@ -228,8 +228,8 @@ LOOP_TEST(release_waits_for_a_producer_that_holds_the_consumers_memory) {
     eddy_promise_free(pair.promise);
 }
 
-/* ---- a free that meets a running cancel function ----------------------------------------------
- * */
+/* ---- a free that meets a running cancel function
+ * ---------------------------------------------- */
 
 struct meeting {
     struct pair pair;
@@ -312,8 +312,8 @@ LOOP_TEST(a_promise_carries_bytes_from_loop_to_loop) {
     other_loop_stop(&other);
 }
 
-/* ---- stress: a consumer that cancels against a producer that frees -----------------------------
- * */
+/* ---- stress: a consumer that cancels against a producer that frees
+ * ----------------------------- */
 
 #define RACES 400
 

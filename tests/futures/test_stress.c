@@ -157,8 +157,8 @@ LOOP_TEST(stress_a_deadline_against_an_end_on_another_thread) {
 
 #define ROUNDS 150
 
-/* The producer's side of a round: the results, in a random order, written before the thread starts.
- * */
+/* The producer's side of a round: the results, in a random order, written before the thread
+ * starts. */
 struct round {
     struct pairs pairs;
     size_t order[24];

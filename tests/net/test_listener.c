@@ -262,7 +262,8 @@ LOOP_TEST(close_ends_a_pending_accept) {
     CHECK_ERR(eddy_await(future), EDDY_ECLOSED);
 }
 
-/* The accept's own checkpoint lets the closer run first: the listener must not be looked at then. */
+/* The accept's own checkpoint lets the closer run first: the listener must not be looked at
+ * then. */
 LOOP_TEST(close_at_the_checkpoint_of_an_accept_is_noticed) {
     eddy_listener *listener = listen_on("127.0.0.1:0", NULL);
     struct acceptor acceptor = {.listener = listener, .poor = true};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A conversation that is ended at every moment: by a cancel, a release or a
- * close of either end. Whatever it is, every byte is accounted for: what one side counts as written,
- * the other side has consumed, has buffered, or can still read, in order.
+ * close of either end. Whatever it is, every byte is accounted for: what one side counts as
+ * written, the other side has consumed, has buffered, or can still read, in order.
  */
 #include <eddy/runtime/io/reader.h>
 #include <eddy/runtime/io/writer.h>
@@ -26,14 +26,14 @@ enum how {
 enum { LINES = 400, LINE_LEN = 40 };
 
 struct talk {
-    eddy_stream *a;      /* the producer writes here */
-    eddy_stream *b;      /* and the consumer reads here */
+    eddy_stream *a; /* the producer writes here */
+    eddy_stream *b; /* and the consumer reads here */
     eddy_writer *writer;
     eddy_reader *reader;
-    eddy_buffer got;     /* what the consumer has consumed */
-    bool producing;      /* the task has begun */
+    eddy_buffer got; /* what the consumer has consumed */
+    bool producing;  /* the task has begun */
     bool consuming;
-    int64_t produced;    /* results; 1 while the task runs */
+    int64_t produced; /* results; 1 while the task runs */
     int64_t consumed;
 };
 

@@ -22,8 +22,8 @@ struct site {
 
 static struct site site;
 
-/* "/echo" gives the (short) body back, "/size/N" a body of N bytes, "/stream" pieces, "/fail" an error,
- * "/late" one after the body has begun, "/forget" nothing; all else "hello". */
+/* "/echo" gives the (short) body back, "/size/N" a body of N bytes, "/stream" pieces, "/fail" an
+ * error, "/late" one after the body has begun, "/forget" nothing; all else "hello". */
 static int64_t echo(eddy_http_exchange *x) {
     char buf[777];
     size_t len = 0;

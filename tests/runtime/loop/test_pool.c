@@ -18,7 +18,7 @@ LOOP_TEST(a_block_that_was_given_back_is_given_out_again) {
     eddyi_pool_put(loop, a, EDDYI_POOL_BLOCK_BYTES);
     eddyi_pool_put(loop, b, EDDYI_POOL_BLOCK_BYTES);
     CHECK_EQ(loop->pool.count, 2);
-    eddy_memory_fail_at(1, true); /* needs no memory now */
+    eddy_memory_fail_at(1, true);                                  /* needs no memory now */
     CHECK_PTR_EQ(eddyi_pool_get(loop, EDDYI_POOL_BLOCK_BYTES), b); /* the warm one first */
     CHECK_PTR_EQ(eddyi_pool_get(loop, EDDYI_POOL_BLOCK_BYTES), a);
     CHECK(eddyi_pool_get(loop, EDDYI_POOL_BLOCK_BYTES) == NULL);
