@@ -826,6 +826,9 @@ TEST(cancel_reaches_the_connections_of_all_loops) {
 }
 
 TEST(server_that_cannot_start_on_all_loops_serves_on_none) {
+#ifdef __SANITIZE_THREAD__
+    SKIP("it changes the host of loops that run, which is a race of its own");
+#endif
     in_group(fail_in_group, NULL);
 }
 

@@ -151,8 +151,9 @@ TEST(dates_agree_with_the_c_library_and_are_read_back) {
         strftime(wanted, sizeof wanted, "%A", &tm);
         snprintf(old, sizeof old, "%s, %02d-%s-%02d %02d:%02d:%02d GMT", wanted, tm.tm_mday, month,
                  (tm.tm_year + 1900) % 100, tm.tm_hour, tm.tm_min, tm.tm_sec);
-        CHECK_OK(eddy_http_date_parse(eddy_slice_of(old), unix_s, &back));
+        /* At the ends two digits may mean another century, in which there is no 29 February. */
         if (tm.tm_year + 1900 >= 1000 && tm.tm_year + 1900 < 9900) {
+            CHECK_OK(eddy_http_date_parse(eddy_slice_of(old), unix_s, &back));
             CHECK_EQ(back, unix_s);
         }
     }
