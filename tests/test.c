@@ -165,6 +165,12 @@ const char *test_tmpdir(void) {
     return path;
 }
 
+const char *test_unix_name(void) {
+    static char name[64];
+    snprintf(name, sizeof name, "unix:@eddy-test-%d", (int)getpid());
+    return name;
+}
+
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *position) {
     (void)info;
     (void)type;

@@ -75,6 +75,8 @@ uint64_t test_random_below(uint64_t below);
 /* A folder for this case alone, made at the first call and removed, with all in it, after the
  * case. */
 const char *test_tmpdir(void);
+/* The address of a Unix socket that no other case uses, in the abstract namespace. */
+const char *test_unix_name(void);
 
 /* "uring", "epoll" or "sim": $EDDY_DRIVER, or what a loop that was asked for nothing would take. */
 const char *test_driver(void);

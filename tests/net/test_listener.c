@@ -574,7 +574,7 @@ static int64_t listen_in_group(void *arg) {
     CHECK_ERR(eddy_tcp_listen(text.bytes, NULL, &other), -EADDRINUSE);
     eddyi_listener_discard(again);
     CHECK_OK(eddy_listener_close(first));
-    first = listen_on("unix:@eddy-test-group", NULL);
+    first = listen_on(test_unix_name(), NULL);
     CHECK_OK(eddyi_listener_again(eddy_loop_group_loop(group, 1), first, &again));
     eddyi_listener_discard(again);
     CHECK_OK(eddy_listener_close(first));

@@ -817,7 +817,8 @@ TEST(each_loop_of_a_group_serves) {
 }
 
 TEST(loops_of_a_group_share_a_unix_socket) {
-    char address[] = "unix:@eddy-test-serve";
+    char address[EDDY_ADDRESS_TEXT_MAX];
+    snprintf(address, sizeof address, "%s", test_unix_name());
     in_group(serve_in_group, address);
 }
 

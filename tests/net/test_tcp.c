@@ -46,7 +46,7 @@ LOOP_TEST(connections_of_each_family_carry_bytes_both_ways) {
     check_family("[::1]:0");
     check_family("localhost:0");
     check_family(path);
-    check_family("unix:@eddy-test-tcp");
+    check_family(test_unix_name());
 }
 
 LOOP_TEST(connect_to_closed_port_gives_econnrefused) {
@@ -56,7 +56,7 @@ LOOP_TEST(connect_to_closed_port_gives_econnrefused) {
     eddy_stream *stream = NULL;
     CHECK_ERR(eddy_tcp_connect(text.bytes, NULL, &stream), -ECONNREFUSED);
     CHECK_PTR_EQ(stream, NULL);
-    CHECK_ERR(eddy_tcp_connect("unix:@eddy-test-nobody", NULL, &stream), -ECONNREFUSED);
+    CHECK_ERR(eddy_tcp_connect(test_unix_name(), NULL, &stream), -ECONNREFUSED);
     CHECK_ERR(eddy_tcp_connect("unix:/nowhere/at/all", NULL, &stream), -ENOENT);
     CHECK_PTR_EQ(stream, NULL);
 }
@@ -113,7 +113,7 @@ LOOP_TEST(connect_in_a_cancelled_scope_does_nothing) {
 
 /* A Unix listener whose queue is full makes connect wait: whatever ends it leaves nothing. */
 static eddy_listener *full_listener(eddy_stream **ret_in_queue) {
-    eddy_listener *listener = listen_on("unix:@eddy-test-full", &(eddy_listen_opts){.backlog = 1});
+    eddy_listener *listener = listen_on(test_unix_name(), &(eddy_listen_opts){.backlog = 1});
     for (int i = 0; i < 2; i++) { /* a backlog of one holds two */
         ret_in_queue[i] = connect_to(listener, NULL);
     }
@@ -138,7 +138,7 @@ LOOP_TEST(connect_that_waits_ends_with_its_deadline) {
     eddy_stream *stream = NULL;
     eddy_scope scope;
     CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = 20 * EDDY_MS}));
-    CHECK_ERR(eddy_tcp_connect("unix:@eddy-test-full", NULL, &stream), -ETIME);
+    CHECK_ERR(eddy_tcp_connect(test_unix_name(), NULL, &stream), -ETIME);
     CHECK(eddy_scope_expired(&scope));
     eddy_scope_leave(&scope, 0);
     CHECK_PTR_EQ(stream, NULL);
@@ -149,7 +149,7 @@ static int64_t connect_and_close(void *arg) {
     eddy_stream *stream;
     eddy_task **task = arg;
     *task = eddyi_task_here;
-    int64_t r = eddy_tcp_connect("unix:@eddy-test-full", NULL, &stream);
+    int64_t r = eddy_tcp_connect(test_unix_name(), NULL, &stream);
     if (r == 0) {
         eddy_stream_close(stream);
     }
@@ -240,12 +240,12 @@ LOOP_TEST(started_connect_fails_in_its_future) {
 LOOP_TEST(started_connect_can_be_cancelled) {
     eddy_stream *in_queue[2];
     eddy_listener *listener = full_listener(in_queue);
-    eddy_future *future = eddy_tcp_connect_start("unix:@eddy-test-full", NULL);
+    eddy_future *future = eddy_tcp_connect_start(test_unix_name(), NULL);
     CHECK_OK(eddy_yield());
     CHECK_OK(eddy_future_cancel(future));
     CHECK_ERR(eddy_await(future), -ECANCELED);
     CHECK(eddy_future_cancelled(future));
-    future = eddy_tcp_connect_start("unix:@eddy-test-full", NULL);
+    future = eddy_tcp_connect_start(test_unix_name(), NULL);
     CHECK_OK(eddy_yield());
     eddy_future_release(future); /* cancels and waits */
     empty(listener, in_queue, 0);
@@ -348,7 +348,7 @@ LOOP_TEST(options_reach_the_connections_of_both_sides) {
 LOOP_TEST(options_of_unix_sockets_reach_both_sides) {
     const eddy_tcp_opts opts = {.send_buffer_bytes = 30000};
     eddy_listener *listener =
-        listen_on("unix:@eddy-test-options", &(eddy_listen_opts){.connection = &opts});
+        listen_on(test_unix_name(), &(eddy_listen_opts){.connection = &opts});
     eddy_stream *client = connect_to(listener, &opts);
     eddy_stream *server = accept_from(listener);
     CHECK_EQ(option_of(client, SOL_SOCKET, SO_SNDBUF), 2 * 30000);

@@ -375,6 +375,10 @@ TEST(drain_by_the_program_itself_needs_no_signal) {
 
 /* ---- the service manager --------------------------------------------------------------------- */
 
+static const char *abstract_name(void) {
+    return test_unix_name() + strlen("unix:");
+}
+
 static int manager_socket(const char *value) {
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -413,7 +417,7 @@ TEST(notify_tells_the_manager_that_is_named) {
     setenv("NOTIFY_SOCKET", "/no/such/socket", 1);
     CHECK_ERR(eddy_notify("READY=1"), -ENOENT);
     snprintf(path, sizeof path, "%s/notify", test_tmpdir());
-    const char *values[] = {path, "@eddy-test-notify"};
+    const char *values[] = {path, abstract_name()};
     for (int i = 0; i < 2; i++) {
         int fd = manager_socket(values[i]);
         CHECK_EQ(eddy_notify("STATUS=fine"), 1);
@@ -423,7 +427,7 @@ TEST(notify_tells_the_manager_that_is_named) {
 }
 
 TEST(manager_hears_when_the_first_server_starts) {
-    int fd = manager_socket("@eddy-test-ready");
+    int fd = manager_socket(abstract_name());
     char byte;
     int64_t zero = 0;
     CHECK_EQ(eddy_main(serve_and_drain, NULL, NULL), 0);
@@ -444,7 +448,7 @@ TEST(manager_hears_of_a_signal) {
     if (simulation()) {
         return;
     }
-    int fd = manager_socket("@eddy-test-stopping");
+    int fd = manager_socket(abstract_name());
     int number = SIGTERM;
     CHECK_EQ(WEXITSTATUS(status_of(main_that_notifies, &number)), 128 + SIGTERM);
     check_told(fd, "STOPPING=1");
