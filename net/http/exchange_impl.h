@@ -22,6 +22,7 @@ struct eddy_http_exchange {
     eddy_http_opts opts; /* defaults filled in */
     eddy_buffer out;     /* heads and small bodies that have not been written yet */
     uint32_t served;     /* requests so far, this one included */
+    bool linger;         /* the client may be sending still: close so that it hears the answer */
     int64_t date_s;      /* the second that `date` says */
     char date[EDDY_HTTP_DATE_LEN + 1];
 
@@ -33,6 +34,7 @@ struct eddy_http_exchange {
     int64_t body_left;         /* SIZED: bytes that are still to come */
     uint64_t body_read;        /* bytes that were given to the handler, or dropped */
     int64_t body_since_ns;     /* when the first byte of it was asked for */
+    size_t head_left;          /* bytes of the head that the reader still holds */
     bool body_begun;
     bool body_done;
 

@@ -89,6 +89,11 @@ int eddy_http_response_field(eddy_http_exchange *x, const char *name, eddy_slice
     return is_ours(name) ? -EINVAL : eddy_http_write_field(&x->out, name, value);
 }
 
+/* Whether more requests have been read already: a drain answers them, and tells with the last. */
+static bool is_followed(const eddy_http_exchange *x) {
+    return x->body_done && eddy_reader_buffered(x->reader) > x->head_left;
+}
+
 /* The fields that say where the response ends, and the head's end. `length` of the body that a GET
  * would get, or EDDY_HTTP_LENGTH_UNKNOWN. */
 static int end_head(eddy_http_exchange *x, int64_t length) {
@@ -103,7 +108,7 @@ static int end_head(eddy_http_exchange *x, int64_t length) {
     } else if (announces) {
         x->keep_alive = false; /* the connection's end is the body's */
     }
-    x->keep_alive &= !eddy_serve_draining(x->peer);
+    x->keep_alive &= !eddy_serve_draining(x->peer) || is_followed(x);
     if (r == 0 && !x->keep_alive) {
         r = eddy_http_write_field(&x->out, "Connection", eddy_slice_of("close"));
     } else if (r == 0 && old) {

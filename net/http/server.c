@@ -13,10 +13,14 @@
 #define IDLE_DEFAULT_NS (60 * EDDY_S)
 #define BODY_RATE_DEFAULT 100
 
-/* After a refusal the client may still be sending. Closing at once would reset the connection, and
- * the answer with it; so what comes is read and dropped, up to so much and so long. */
+/* What is read and dropped of a client that goes on sending after the last answer. */
 #define LINGER_MAX_BYTES (1024 * 1024)
 #define LINGER_MAX_NS (2 * EDDY_S)
+
+/* How long a drain waits for a request that may be under way: for the first one of a connection
+ * that was accepted last, and for one that came together with the drain on a kept connection. */
+#define DRAIN_FIRST_WAIT_NS (250 * EDDY_MS)
+#define DRAIN_WAIT_NS (10 * EDDY_MS)
 
 /* A buffer larger than this is given back while a connection waits for its next request. */
 #define OUT_KEPT_BYTES 4096
@@ -46,6 +50,19 @@ static int set_options(eddy_http_exchange *x, const eddy_http_opts *opts) {
 
 /* ---- a request's head ------------------------------------------------------------------------ */
 
+/* In a drain: what the client has sent already is answered, and nobody waits long for more. A
+ * client whose first request has not come has only just been accepted: it may be on its way. */
+static int64_t wait_in_drain(eddy_http_exchange *x, eddy_slice *ret_in) {
+    eddy_scope scope;
+    int64_t wait_ns = x->served == 0 ? DRAIN_FIRST_WAIT_NS : DRAIN_WAIT_NS;
+    int64_t r = eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = wait_ns});
+    if (r < 0) {
+        return r;
+    }
+    r = eddy_scope_leave(&scope, eddy_reader_peek(x->reader, 1, ret_in));
+    return r == -ETIME && eddy_scope_expired(&scope) ? 0 : r;
+}
+
 /* Waits for the first bytes of a request: 1, 0 when the client has closed, or an error. */
 static int64_t wait_for_request(eddy_http_exchange *x, eddy_slice *ret_in) {
     if (eddy_reader_buffered(x->reader) > 0) {
@@ -58,15 +75,16 @@ static int64_t wait_for_request(eddy_http_exchange *x, eddy_slice *ret_in) {
     if (x->out.cap > OUT_KEPT_BYTES) {
         eddy_buffer_done(&x->out);
     }
-    if (eddy_serve_idle(x->peer, true) < 0) {
-        return 0; /* the server is draining */
+    int64_t n = -ECANCELED;
+    if (eddy_serve_idle(x->peer, true) == 0) {
+        n = eddy_reader_peek(x->reader, 1, ret_in);
     }
-    int64_t n = eddy_reader_peek(x->reader, 1, ret_in);
     eddy_serve_idle(x->peer, false);
+    if (n == -ECANCELED && eddy_serve_draining(x->peer)) {
+        n = wait_in_drain(x, ret_in);
+    }
     /* What ends the wait of an idle connection is nobody's failure. */
-    bool quiet =
-        n == -ETIMEDOUT || n == -ECONNRESET || (n == -ECANCELED && eddy_serve_draining(x->peer));
-    return quiet ? 0 : n;
+    return n == -ETIMEDOUT || n == -ECONNRESET ? 0 : n;
 }
 
 /* The rest of a head that did not come at once, against the clock. */
@@ -138,23 +156,12 @@ static void log_response(eddy_http_exchange *x, void *arg) {
     }
 }
 
-/* Says no, and gives the client time to hear it. */
+/* Says no. */
 static int64_t refuse(eddy_http_exchange *x, int status, const char *why, void *arg) {
-    eddy_scope scope;
-    char dropped[4096];
-    uint64_t limit = eddy_stream_count_read(x->peer) + LINGER_MAX_BYTES;
-    int64_t r = eddyi_http_response_refuse(x, status, why);
+    int r = eddyi_http_response_refuse(x, status, why);
     log_response(x, arg);
-    r = r < 0 ? r : eddyi_http_response_flush(x);
-    r = r < 0 ? r : eddy_stream_shutdown(x->peer);
-    if (r < 0 || eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = LINGER_MAX_NS}) < 0) {
-        return r;
-    }
-    do {
-        r = eddy_stream_read(x->peer, dropped, sizeof dropped);
-    } while (r > 0 && eddy_stream_count_read(x->peer) < limit);
-    eddy_scope_leave(&scope, 0);
-    return 0;
+    x->linger = true;
+    return r;
 }
 
 /* One request: 1 when another may follow, 0 when the connection is to end, or an error. */
@@ -173,23 +180,39 @@ static int64_t exchange(eddy_http_exchange *x, eddy_http_fn handler, void *arg) 
         return refuse(x, fault.status, fault.text, arg);
     }
     size_t head_len = (size_t)n;
-    bool last = x->opts.requests_max > 0 && ++x->served >= x->opts.requests_max;
-    x->keep_alive = x->framing.keep_alive && !last;
+    x->served++;
+    x->keep_alive = x->framing.keep_alive && x->served != x->opts.requests_max;
     int64_t r = prepare_body(x, head_len);
     if (r == EDDY_EHTTP_TOO_LARGE) {
         return refuse(x, 413, NULL, arg);
     }
-    bool consumed = !x->body_done;
+    x->head_left = x->body_done ? head_len : 0;
     r = r < 0 ? r : handler(x, arg);
     r = eddyi_http_response_finish(x, r);
-    if (!consumed) {
-        eddy_reader_consume(x->reader, head_len);
-    }
+    eddy_reader_consume(x->reader, x->head_left);
     log_response(x, arg);
     if (r >= 0 && eddyi_http_request_drop_body(x) < 0) {
         x->keep_alive = false;
     }
+    x->linger = !x->keep_alive && (!x->body_done || eddy_reader_buffered(x->reader) > 0);
     return r < 0 ? r : x->keep_alive;
+}
+
+/* The client may still be sending what nobody will read. Closing at once would reset the
+ * connection, and the last answer with it; so what comes is dropped, up to so much and so long. */
+static int64_t linger(eddy_http_exchange *x) {
+    eddy_scope scope;
+    char dropped[4096];
+    uint64_t limit = eddy_stream_count_read(x->peer) + LINGER_MAX_BYTES;
+    int64_t r = eddy_stream_shutdown(x->peer);
+    if (r < 0 || eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = LINGER_MAX_NS}) < 0) {
+        return r;
+    }
+    do {
+        r = eddy_stream_read(x->peer, dropped, sizeof dropped);
+    } while (r > 0 && eddy_stream_count_read(x->peer) < limit);
+    eddy_scope_leave(&scope, 0);
+    return 0;
 }
 
 int64_t eddy_http_connection(eddy_stream *peer, eddy_http_fn handler, void *arg,
@@ -206,10 +229,12 @@ int64_t eddy_http_connection(eddy_stream *peer, eddy_http_fn handler, void *arg,
     r = eddy_stream_idle_set(peer, x.opts.idle_ns, x.opts.idle_ns);
     r = r == 0 || r == -ENOTSUP ? 1 : r; /* a stream in memory never waits for a network */
     while (r > 0) {
+        x.linger = false;
         r = exchange(&x, handler, arg);
     }
-    if (r >= 0) {
-        r = eddyi_http_response_flush(&x);
+    r = r < 0 ? r : eddyi_http_response_flush(&x);
+    if (r == 0 && x.linger) {
+        r = linger(&x);
     }
     eddy_reader_free(x.reader);
     eddy_buffer_done(&x.out);

@@ -429,6 +429,81 @@ LOOP_TEST(a_drain_lets_idle_connections_go_at_once) {
     CHECK_OK(eddy_stream_close(stream));
 }
 
+LOOP_TEST(a_drain_answers_the_first_request_of_whoever_was_accepted) {
+    enum { CLIENTS = 20 };
+    eddy_stream *streams[CLIENTS];
+    eddy_scope scope;
+    start(&scope);
+    for (int i = 0; i < CLIENTS; i++) {
+        streams[i] = call();
+    }
+    CHECK_OK(eddy_sleep(5 * EDDY_MS)); /* some are accepted by now, and wait */
+    CHECK_OK(eddy_loop_drain(eddy_loop_current()));
+    for (int i = 0; i < CLIENTS; i++) {
+        if (i == CLIENTS / 2) {
+            CHECK_OK(eddy_sleep(30 * EDDY_MS)); /* the idle ones have been told to end by now */
+        }
+        CHECK_OK(eddy_stream_write(streams[i], GET("/"), strlen(GET("/"))));
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        hear(streams[i], text, sizeof text);
+        CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text);
+        CHECK(strstr(text, "Connection: close\r\n") != NULL);
+        CHECK_OK(eddy_stream_close(streams[i]));
+    }
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+/* Reads one answer of "/", up to its last byte. */
+static void hear_hello(eddy_stream *stream) {
+    size_t at = 0;
+    do {
+        int64_t n = eddy_stream_read(stream, text + at, sizeof text - 1 - at);
+        CHECK(n > 0);
+        at += (size_t)n;
+        text[at] = '\0';
+    } while (strstr(text, "\r\n\r\nhello") == NULL);
+}
+
+LOOP_TEST(a_drain_answers_a_request_that_has_come_on_a_kept_connection) {
+    enum { CLIENTS = 20 };
+    eddy_stream *streams[CLIENTS];
+    eddy_scope scope;
+    start(&scope);
+    for (int i = 0; i < CLIENTS; i++) {
+        streams[i] = call();
+        CHECK_OK(eddy_stream_write(streams[i], GET("/"), strlen(GET("/"))));
+        hear_hello(streams[i]);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        CHECK_OK(eddy_stream_write(streams[i], GET("/"), strlen(GET("/"))));
+    }
+    CHECK_OK(eddy_loop_drain(eddy_loop_current()));
+    int told = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        hear(streams[i], text, sizeof text);
+        CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text);
+        told += strstr(text, "Connection: close\r\n") != NULL;
+        CHECK_OK(eddy_stream_close(streams[i]));
+    }
+    CHECK(told > 0); /* those that were answered after the drain had begun */
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+LOOP_TEST(a_drain_answers_what_was_pipelined_and_tells_with_the_last) {
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *stream = call();
+    CHECK_OK(eddy_loop_drain(eddy_loop_current()));
+    CHECK_OK(eddy_stream_write(stream, GET("/") GET("/") GET("/"), 3 * strlen(GET("/"))));
+    hear(stream, text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200 OK\r\n"), 3);
+    CHECK_EQ(count_of(text, "Connection: close\r\n"), 1);
+    CHECK(strstr(strstr(text, "Connection: close\r\n"), "HTTP/1.1") == NULL);
+    CHECK_OK(eddy_stream_close(stream));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
 LOOP_TEST(a_cancel_ends_a_server_in_the_middle_of_everything) {
     eddy_scope scope;
     start(&scope);
