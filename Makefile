@@ -21,7 +21,6 @@ help:
 run:
 	@tools/install-packages.sh run
 	@tools/build.sh release
-	@echo "Serving $(ROOT) at http://$(HOST):$(PORT) (Ctrl-C ends it)"
 	@exec build/release/examples/httpd --host $(HOST) --port $(PORT) --root $(ROOT)
 
 test:

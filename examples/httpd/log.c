@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The access log, in the common log format. Responses on all loops append to one buffer; a task of
- * the first loop writes what has gathered, so nobody who answers requests waits for a disk.
+ * The access log, in the common or the combined log format. Responses on all loops append to one
+ * buffer; a task of the first loop writes what has gathered, so nobody who answers requests waits
+ * for a disk.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -11,12 +12,26 @@
 
 #include "httpd.h"
 
+/* Lines wait in memory while a disk or a pipe takes its time, but no more than so many bytes of
+ * them; what does not fit is counted, and said. */
+#define GATHERED_MAX_BYTES (16 * 1024 * 1024)
+
+/* A line is not longer: of what a client sends it has at most VALUE_MAX bytes three times, each of
+ * them perhaps as \xNN. */
+#define VALUE_MAX 512
+#define LINE_MAX_BYTES 8192
+
 struct access_log {
-    pthread_mutex_t lock; /* guards `gathered`; held for an append or a swap only */
+    pthread_mutex_t lock; /* guards what stands before `has_more`; held for a line or a swap only */
     eddy_buffer gathered;
+    uint64_t lost; /* lines, since the writer looked last */
+    time_t time_s; /* the second that `time_text` says */
+    char time_text[64];
     eddy_event has_more;
     bool ending;
-    eddy_stream *file; /* NULL: standard output */
+    bool combined;
+    bool failing;      /* the last write failed, which has been said */
+    eddy_stream *file; /* NULL: standard output is something that cannot be opened by its name */
     eddy_future *writer;
 };
 
@@ -28,16 +43,29 @@ static int64_t write_out(struct access_log *log, eddy_buffer *lines) {
     return all ? 0 : -EIO;
 }
 
+/* A full disk costs lines, and no more: it may have room again. */
+static void note_trouble(struct access_log *log, int64_t r, uint64_t lost) {
+    if (r < 0 && !log->failing) {
+        fprintf(stderr, "httpd: access log: %s; lines are lost\n", eddy_error_text(r));
+    }
+    if (lost > 0) {
+        fprintf(stderr, "httpd: access log: %llu lines were lost, it cannot be written as fast\n",
+                (unsigned long long)lost);
+    }
+    log->failing = r < 0;
+}
+
 /* Swaps the buffers, so that appending goes on while it writes. */
-static int64_t write_gathered(struct access_log *log, eddy_buffer *lines) {
+static void write_gathered(struct access_log *log, eddy_buffer *lines) {
     pthread_mutex_lock(&log->lock);
     eddy_buffer full = log->gathered;
     log->gathered = *lines;
+    uint64_t lost = log->lost;
+    log->lost = 0;
     pthread_mutex_unlock(&log->lock);
     *lines = full;
-    int64_t r = lines->len == 0 ? 0 : write_out(log, lines);
+    note_trouble(log, lines->len == 0 ? 0 : write_out(log, lines), lost);
     lines->len = 0;
-    return r;
 }
 
 static int64_t run_writer(void *arg) {
@@ -51,22 +79,27 @@ static int64_t run_writer(void *arg) {
         r = eddy_event_wait(&log->has_more);
         eddy_event_clear(&log->has_more);
         ending = __atomic_load_n(&log->ending, __ATOMIC_ACQUIRE);
-        r = r < 0 ? r : write_gathered(log, &lines);
+        write_gathered(log, &lines);
     }
     return eddy_scope_leave(&shield, r);
 }
 
-int access_log_open(const char *name, struct access_log **ret_log) {
+static int open_file(struct access_log *log, const char *name) {
+    bool standard = strcmp(name, "-") == 0;
+    int flags = EDDY_FILE_WRITE | EDDY_FILE_APPEND | (standard ? 0 : EDDY_FILE_CREATE);
+    int r = eddy_file_open(standard ? "/dev/stdout" : name, flags, 0644, &log->file);
+    /* A socket cannot be opened by the name that it has there, nor another user's terminal. */
+    return standard ? 0 : r;
+}
+
+int access_log_open(const char *name, bool combined, struct access_log **ret_log) {
     struct access_log *log = calloc(1, sizeof *log);
     if (log == NULL) {
         return -ENOMEM;
     }
     pthread_mutex_init(&log->lock, NULL);
-    int r = 0;
-    if (strcmp(name, "-") != 0) {
-        r = eddy_file_open(name, EDDY_FILE_WRITE | EDDY_FILE_CREATE | EDDY_FILE_APPEND, 0644,
-                           &log->file);
-    }
+    log->combined = combined;
+    int r = open_file(log, name);
     if (r < 0) {
         free(log);
         return r;
@@ -90,17 +123,20 @@ static void append_quoted(eddy_buffer *line, eddy_slice value) {
     eddy_buffer_append(line, "\"", 1);
 }
 
-static void append_time(eddy_buffer *line) {
-    char text[64];
+/* With log->lock held: made once a second. */
+static void append_time(struct access_log *log) {
     time_t now = time(NULL);
-    struct tm parts;
-    localtime_r(&now, &parts);
-    strftime(text, sizeof text, "[%d/%b/%Y:%H:%M:%S %z] ", &parts);
-    eddy_buffer_append(line, text, strlen(text));
+    if (now != log->time_s) {
+        struct tm parts;
+        localtime_r(&now, &parts);
+        strftime(log->time_text, sizeof log->time_text, "[%d/%b/%Y:%H:%M:%S %z] ", &parts);
+        log->time_s = now;
+    }
+    eddy_buffer_append(&log->gathered, log->time_text, strlen(log->time_text));
 }
 
 static void append_request(eddy_buffer *line, const eddy_http_head *head) {
-    char request[512];
+    char request[VALUE_MAX];
     if (head->len == 0) {
         eddy_buffer_append(line, "\"-\"", 3); /* refused before it could be read */
         return;
@@ -112,29 +148,66 @@ static void append_request(eddy_buffer *line, const eddy_http_head *head) {
     append_quoted(line, eddy_slice_from(request, len));
 }
 
-void access_log_response(eddy_http_exchange *x, struct access_log *log) {
-    char peer[EDDY_ADDRESS_TEXT_MAX] = "-";
-    eddy_address address;
-    if (log == NULL) {
-        return;
+static void append_field(eddy_buffer *line, const eddy_http_head *head, const char *name) {
+    eddy_slice value;
+    bool has = head->len > 0 && eddy_http_head_find(head, name, &value);
+    eddy_buffer_append(line, " ", 1);
+    append_quoted(line, has ? eddy_slice_sub(value, 0, VALUE_MAX) : eddy_slice_of("-"));
+}
+
+/* With log->lock held. */
+static int append_line(struct access_log *log, eddy_http_exchange *x, const char *peer) {
+    eddy_buffer *lines = &log->gathered;
+    const eddy_http_head *head = eddy_http_request_head(x);
+    int64_t count = eddy_http_response_count(x);
+    int r = eddy_buffer_reserve(lines, LINE_MAX_BYTES); /* nothing of it can fail after this */
+    if (r < 0) {
+        return r;
     }
+    eddy_buffer_printf(lines, "%s - - ", peer);
+    append_time(log);
+    append_request(lines, head);
+    char bytes[32] = "-";
+    if (count > 0) {
+        snprintf(bytes, sizeof bytes, "%lld", (long long)count);
+    }
+    eddy_buffer_printf(lines, " %d %s", eddy_http_response_status(x), bytes);
+    if (log->combined) {
+        append_field(lines, head, "Referer");
+        append_field(lines, head, "User-Agent");
+    }
+    return eddy_buffer_append(lines, "\n", 1);
+}
+
+/* The peer's address without its port. */
+static void find_peer(eddy_http_exchange *x, char peer[EDDY_ADDRESS_TEXT_MAX]) {
+    eddy_address address;
+    memcpy(peer, "-", sizeof "-");
     if (eddy_tcp_peer(eddy_http_request_peer(x), &address) == 0) {
-        eddy_address_format(&address, peer, sizeof peer);
+        eddy_address_format(&address, peer, EDDY_ADDRESS_TEXT_MAX);
         char *port = strrchr(peer, ':');
         if (port != NULL) {
             *port = '\0';
         }
+        if (peer[0] == '[') { /* an IPv6 address stands bare in logs */
+            size_t len = strlen(peer);
+            memmove(peer, peer + 1, len);
+            peer[len - 2] = '\0';
+        }
     }
+}
+
+void access_log_response(eddy_http_exchange *x, struct access_log *log) {
+    char peer[EDDY_ADDRESS_TEXT_MAX];
+    if (log == NULL) {
+        return;
+    }
+    find_peer(x, peer);
     pthread_mutex_lock(&log->lock);
     size_t before = log->gathered.len;
-    int r = eddy_buffer_printf(&log->gathered, "%s - - ", peer);
-    append_time(&log->gathered);
-    append_request(&log->gathered, eddy_http_request_head(x));
-    r = r < 0 ? r
-              : eddy_buffer_printf(&log->gathered, " %d %lld\n", eddy_http_response_status(x),
-                                   (long long)eddy_http_response_count(x));
-    if (r < 0) {
-        log->gathered.len = before; /* no memory: no half lines */
+    if (before > GATHERED_MAX_BYTES || append_line(log, x, peer) < 0) {
+        log->gathered.len = before; /* no room: no half lines */
+        log->lost++;
     }
     pthread_mutex_unlock(&log->lock);
     eddy_event_set(&log->has_more);

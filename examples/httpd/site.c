@@ -255,8 +255,7 @@ static int64_t answer_path(eddy_http_exchange *x, eddy_dir *root, char *path, si
     return r;
 }
 
-int64_t site_answer(eddy_http_exchange *x, void *arg) {
-    const struct options *options = arg;
+int64_t site_answer(eddy_http_exchange *x, eddy_dir *root) {
     const eddy_http_head *head = eddy_http_request_head(x);
     if (head->method != EDDY_HTTP_GET && head->method != EDDY_HTTP_HEAD) {
         return say(x, 405);
@@ -265,10 +264,5 @@ int64_t site_answer(eddy_http_exchange *x, void *arg) {
     char path[PATH_BYTES];
     int64_t r = eddy_http_target_split(head->target, &target);
     r = r < 0 ? r : eddy_http_path_resolve(target.path, 0, path, sizeof path);
-    if (r < 0) {
-        return say(x, status_of(r));
-    }
-    EDDY_AUTO(eddy_dir) *root = NULL;
-    int64_t opened = eddy_dir_open(options->root, &root);
-    return opened < 0 ? say(x, status_of(opened)) : answer_path(x, root, path, (size_t)r);
+    return r < 0 ? say(x, status_of(r)) : answer_path(x, root, path, (size_t)r);
 }

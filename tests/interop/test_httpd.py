@@ -17,6 +17,15 @@ import unittest
 HTTPD = os.path.join(os.environ["EDDY_BUILD"], "examples", "httpd")
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as own:
+            own.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 class Httpd:
     """The server on a free port, over a folder made for it."""
 
@@ -225,16 +234,81 @@ class Trouble(unittest.TestCase):
         for line in lines:
             self.assertRegex(line, r'^127\.0\.0\.1 - - \[.*\] "GET /a\?x=\\x5c HTTP/1\.1" 200 6$')
 
+    def test_the_log_is_not_fooled(self):
+        """What a client sends cannot end a line or a quoted value, and is not cut in two."""
+        with Httpd(self.root, "--log-format", "combined") as server:
+            connection = socket.create_connection(("127.0.0.1", server.port))
+            connection.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\nReferer: x\" 200 1 \"\\\r\n"
+                               b"User-Agent: \xff\t\x80" + b"u" * 1000 + b"\r\n\r\n"
+                               b"GET /" + b"y" * 1000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+                               b"GET /\x1b[2J HTTP/1.1\r\nHost: a\r\n\r\n")
+            while connection.recv(65536):
+                pass
+            connection.close()
+        with open(server.log.name) as log:
+            lines = log.read().splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertRegex(lines[0], r'"GET /a HTTP/1\.1" 200 6 "x\\x22 200 1 \\x22\\x5c" '
+                                   r'"\\xff\\x09\\x80u{509}"$')
+        self.assertRegex(lines[1], r'"GET /y{506}" 404 \d+ "-" "-"$')
+        self.assertRegex(lines[2], r'"-" 400 \d+ "-" "-"$')
+
+    def test_the_log_goes_to_standard_output_behind_the_address(self):
+        with tempfile.NamedTemporaryFile() as out:
+            process = subprocess.Popen([HTTPD, "--port", "0", "--root", self.root], stdout=out)
+            with open(out.name) as text:
+                while not (url := text.readline()).endswith("\n"):
+                    self.assertIsNone(process.poll())
+                    text.seek(0)
+                address = url.strip().removeprefix("http://")
+                connection = http.client.HTTPConnection(address, timeout=30)
+                connection.request("HEAD", "/a")
+                self.assertEqual(connection.getresponse().status, 200)
+                connection.close()
+                process.terminate()
+                self.assertEqual(process.wait(30), 0)
+                self.assertRegex(text.read(),
+                                 r'^127\.0\.0\.1 - - \[.*\] "HEAD /a HTTP/1\.1" 200 -\n$')
+
+    @unittest.skipUnless(has_ipv6(), "this machine has no IPv6 address")
+    def test_ipv6(self):
+        with Httpd(self.root, "--host", "::1") as server:
+            self.assertEqual(server.url, f"http://[::1]:{server.port}")
+            connection = http.client.HTTPConnection("::1", server.port, timeout=30)
+            connection.request("GET", "/a")
+            self.assertEqual(connection.getresponse().read(), b"hello\n")
+            connection.close()
+        with open(server.log.name) as log:
+            self.assertTrue(log.read().startswith("::1 - - ["))
+
     def test_wrong_options_are_named(self):
-        for words, text in ((["--loops", "x"], b"--loops"), (["--nonsense", "1"], b"--nonsense"),
-                            (["--port"], b"--port"), (["file"], b"file")):
+        for words, text in ((["--loops", "x"], b"--loops"), (["--loops", "0"], b"--loops"),
+                            (["--loops", "-1"], b"--loops"), (["--loops", "9" * 30], b"9999"),
+                            (["--nonsense", "1"], b"--nonsense"), (["--port"], b"--port"),
+                            (["--port", "65536"], b"65536"), (["--root="], b"--root"),
+                            (["--log-format", "x"], b"combined"), (["file"], b"file")):
             done = subprocess.run([HTTPD, *words], stderr=subprocess.PIPE, timeout=30)
             self.assertEqual(done.returncode, 2)
-            self.assertIn(text, done.stderr)
-        self.assertEqual(subprocess.run([HTTPD, "--help"], stdout=subprocess.DEVNULL).returncode, 0)
-        done = subprocess.run([HTTPD, "--host", "nowhere"], stderr=subprocess.PIPE, timeout=30)
-        self.assertEqual(done.returncode, 1)
-        self.assertIn(b"not an address", done.stderr)
+            self.assertIn(text, done.stderr.splitlines()[0])
+            self.assertIn(b"usage: httpd [--host HOST]", done.stderr)
+        for word, text in (("--help", b"usage: httpd "), ("-h", b"--root FOLDER"),
+                           ("--version", b"httpd of eddy ")):
+            done = subprocess.run([HTTPD, word], stdout=subprocess.PIPE, timeout=30)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn(text, done.stdout)
+
+    def test_what_cannot_be_served_is_said_in_one_line(self):
+        with Httpd(self.root) as server:
+            for words, text in ((["--host", "nowhere"], b"not an address"),
+                                (["--port", str(server.port)], b"address already in use"),
+                                (["--port=0", "--root", self.root + "/none"], b"/none: no such "),
+                                (["--port=0", "--root", self.root + "/a"], b"/a: not a directory"),
+                                (["--port=0", "--log", self.root + "/none/log"], b"/none/log: no")):
+                done = subprocess.run([HTTPD, *words], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, timeout=30)
+                self.assertEqual((done.returncode, done.stdout), (1, b""))
+                self.assertIn(text, done.stderr)
+                self.assertEqual(done.stderr.count(b"\n"), 1)
 
 
 if __name__ == "__main__":
