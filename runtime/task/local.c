@@ -29,9 +29,13 @@ static int slot_of(eddy_local *local) {
     return slot > 0 ? slot - 1 : EDDY_ELIMIT;
 }
 
+static void **make_locals(void) {
+    return eddyi_zalloc(EDDY_LOCALS_MAX * sizeof(void *));
+}
+
 static int make_room(eddy_task *task) {
     if (task->locals == NULL) {
-        task->locals = eddyi_zalloc(EDDY_LOCALS_MAX * sizeof *task->locals);
+        task->locals = make_locals();
     }
     return task->locals == NULL ? -ENOMEM : 0;
 }
@@ -59,24 +63,28 @@ int eddy_local_set(eddy_local *local, void *value) {
 
 void *eddy_local_get(const eddy_local *local) {
     const eddy_task *task = eddyi_task_here;
+    if (task == NULL || task->locals == NULL || local == NULL) {
+        return NULL;
+    }
     int slot = __atomic_load_n(&local->slot_, __ATOMIC_ACQUIRE);
-    return task == NULL || task->locals == NULL || slot == 0 ? NULL : task->locals[slot - 1];
+    return slot == 0 ? NULL : task->locals[slot - 1];
 }
 
-int eddyi_local_inherit(eddy_task *child, const eddy_task *parent) {
-    if (EDDYI_LIKELY(parent->locals == NULL)) {
-        return 0;
-    }
-    int count = atomic_load(&key_count);
-    for (int slot = 0; slot < count; slot++) {
-        if (parent->locals[slot] != NULL && atomic_load(&keys[slot])->inherit) {
-            int r = make_room(child);
-            if (r < 0) {
-                return r;
+int eddyi_local_inherit(const eddy_task *parent, void ***ret_locals) {
+    void **locals = NULL;
+    if (EDDYI_UNLIKELY(parent != NULL && parent->locals != NULL)) {
+        int count = atomic_load(&key_count);
+        for (int slot = 0; slot < count; slot++) {
+            if (parent->locals[slot] == NULL || !atomic_load(&keys[slot])->inherit) {
+                continue;
             }
-            child->locals[slot] = parent->locals[slot];
+            if (locals == NULL && (locals = make_locals()) == NULL) {
+                return -ENOMEM;
+            }
+            locals[slot] = parent->locals[slot];
         }
     }
+    *ret_locals = locals;
     return 0;
 }
 
@@ -84,6 +92,10 @@ void eddyi_local_done(eddy_task *task) {
     if (EDDYI_LIKELY(task->locals == NULL)) {
         return;
     }
+    /* Nothing may be started in a task that is over, nor may it wait: its `dispose` functions run
+     * as outside of every task. */
+    eddy_task *here = eddyi_task_here;
+    eddyi_task_here = NULL;
     int count = atomic_load(&key_count);
     for (int slot = 0; slot < count; slot++) {
         void *value = task->locals[slot];
@@ -95,4 +107,5 @@ void eddyi_local_done(eddy_task *task) {
     }
     eddyi_free(task->locals);
     task->locals = NULL;
+    eddyi_task_here = here;
 }

@@ -12,6 +12,7 @@
 
 static void unref_remote(struct eddyi_remote *remote) {
     if (atomic_fetch_sub_explicit(&remote->refs, 1, memory_order_acq_rel) == 1) {
+        eddyi_free(remote->locals);
         eddyi_free(remote);
     }
 }
@@ -53,6 +54,8 @@ static void start_remote(struct eddyi_ready *ready) {
         return;
     }
     task->remote = remote;
+    task->locals = remote->locals;
+    remote->locals = NULL;
     task->root.deadline_ns = remote->deadline_ns;
     remote->task = task;
     int code = atomic_load(&remote->code);
@@ -84,8 +87,10 @@ void eddyi_remote_cancel(struct eddyi_remote *remote, int code) {
 static int spawn_remote(struct eddyi_scope *scope, eddy_loop *target, const char *site,
                         eddy_task_fn fn, void *arg, size_t copy) {
     struct eddyi_remote *remote = eddyi_zalloc(sizeof *remote + copy);
-    if (remote == NULL) {
-        return -ENOMEM;
+    int r = remote == NULL ? -ENOMEM : eddyi_local_inherit(eddyi_task_here, &remote->locals);
+    if (r < 0) {
+        eddyi_free(remote);
+        return r;
     }
     remote->scope = scope;
     remote->origin = scope->loop;
@@ -210,6 +215,7 @@ struct task_cell {
     void *arg;
     size_t copy;
     int64_t deadline_ns;
+    void **locals; /* inherited; NULL once the task has them, and on the loop of the parent */
     struct eddyi_ready start;
     char name[32]; /* a failed task's, for on_unobserved */
     _Alignas(max_align_t) char bytes[];
@@ -227,6 +233,7 @@ static void cancel_task(eddy_future *cell, int code) {
 }
 
 static void free_task_cell(eddy_future *cell) {
+    eddyi_free(task_cell_of(cell)->locals);
     eddyi_free(task_cell_of(cell));
 }
 
@@ -254,6 +261,10 @@ static void start_cell(struct task_cell *started, struct eddyi_scope *scope, voi
     }
     started->task = task;
     task->cell = &started->base;
+    if (started->locals != NULL) {
+        task->locals = started->locals;
+        started->locals = NULL;
+    }
     task->root.deadline_ns = started->deadline_ns;
     int code = atomic_load_explicit(&started->base.cancel_code, memory_order_relaxed);
     if (code != 0) {
@@ -285,8 +296,16 @@ eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, eddy_task_f
     }
     bool local = loop != NULL && loop == eddyi_loop_here;
     size_t kept = local ? 0 : copy; /* locally the bytes go straight to the new stack */
-    struct task_cell *started = r < 0 ? NULL : eddyi_alloc(sizeof *started + kept);
+    struct task_cell *started = NULL;
+    void **locals = NULL; /* locally the new task takes them from the running one */
+    if (r == 0 && !local) {
+        r = eddyi_local_inherit(here, &locals);
+    }
+    if (r == 0) {
+        started = eddyi_alloc(sizeof *started + kept);
+    }
     if (started == NULL) {
+        eddyi_free(locals);
         eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
         eddyi_scope_own(failed);
         return failed;
@@ -298,6 +317,7 @@ eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, eddy_task_f
     started->arg = arg;
     started->copy = copy;
     started->deadline_ns = EDDY_NEVER;
+    started->locals = locals;
     eddyi_scope_own(&started->base);
     if (local) {
         struct eddyi_scope *scope = here == NULL ? &loop->tasks->root : here->scope;

@@ -24,7 +24,7 @@ static void drain(eddy_loop *loop) {
 static void reclaim(eddy_task *task) {
     eddy_loop *loop = task->loop;
     eddyi_list_remove(&task->in_loop);
-    eddyi_local_done(task);
+    eddyi_local_done(task); /* of one that has not ended, in a forked child */
     eddyi_free(task->detail);
     eddyi_fiber_done(&task->fiber);
     eddyi_stack_put(&loop->tasks->stacks, task->stack);
@@ -137,6 +137,8 @@ static void run(void *arg) {
         eddyi_scope_raise(&task->root, -ECANCELED);
         eddyi_scope_join(&task->root);
     }
+    /* Before the report: what a value's end touches may belong to whoever hears of it. */
+    eddyi_local_done(task);
     /* Another thread's wake-up may have come after the task ran on for a cancel: it is queued, and
      * its memory must not go before it is out of the queue. */
     while (atomic_load_explicit(&task->woken, memory_order_acquire) != 0) {
@@ -175,7 +177,6 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
     task->stack = stack;
     task->site = site;
     task->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
-    task->locals = NULL;
     task->detail = NULL;
     task->name[0] = '\0';
     if (copy > 0) {
@@ -183,7 +184,8 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
         memcpy(top, arg, copy);
         task->arg = top;
     }
-    if (eddyi_task_here != NULL && (r = eddyi_local_inherit(task, eddyi_task_here)) < 0) {
+    r = eddyi_local_inherit(eddyi_task_here, &task->locals);
+    if (r < 0) {
         eddyi_stack_put(&loop->tasks->stacks, stack);
         return r;
     }

@@ -41,6 +41,7 @@ struct eddyi_remote {
     size_t copy; /* bytes at `bytes`, or 0 */
     const char *site;
     int64_t deadline_ns; /* inherited */
+    void **locals;       /* inherited; NULL once the task has them */
     int64_t result;
     int cancelled;
     char name[32];
@@ -107,13 +108,17 @@ extern _Thread_local eddy_task *eddyi_task_here; /* the running task, or NULL */
 /* Makes the room on first use: 0 or -ENOMEM. Loop's thread, or before the loop is bound. */
 int eddyi_task_room(eddy_loop *loop);
 
-/* A new task in `scope`, queued. With copy > 0 bytes of `arg` go to its stack. The caller has
- * admitted it (eddyi_scope_admit) when it counts as running. */
+/* A new task in `scope`, queued, with the locals of the task that calls. With copy > 0 bytes of
+ * `arg` go to its stack. The caller has admitted it (eddyi_scope_admit) when it counts as
+ * running. */
 int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site, eddy_task_fn fn,
                    void *arg, size_t copy, eddy_task **ret_task);
 
-/* runtime/task/local.c: a child's inherited locals (0 or -ENOMEM), and the end of a task's. */
-int eddyi_local_inherit(eddy_task *child, const eddy_task *parent);
+/* runtime/task/local.c: what a child of `parent` (NULL: of none) begins with, for its `locals`:
+ * NULL for nothing, else freed with eddyi_free by whoever does not get it into a task. 0 or
+ * -ENOMEM. On the parent's thread; what it gives may go to another one. */
+int eddyi_local_inherit(const eddy_task *parent, void ***ret_locals);
+/* Disposes of a task's values. Nothing in the task may run afterwards that sets one. */
 void eddyi_local_done(eddy_task *task);
 
 /* runtime/task/spawn.c: the task has ended; tells the scope on the loop that spawned it. */
