@@ -28,16 +28,24 @@ int eddy_interval_init(eddy_interval *interval, int64_t period_ns, eddy_interval
 }
 
 int64_t eddy_interval_wait(eddy_interval *interval) {
+    if (interval == NULL || interval->period_ns < 1) {
+        return -EINVAL;
+    }
     int r = eddy_sleep_until(interval->next_ns);
     if (r < 0) {
         return r;
     }
     int64_t now_ns = eddyi_loop_clock(eddyi_loop_here);
-    int64_t late = (now_ns - interval->next_ns) / interval->period_ns; /* whole periods */
+    int64_t late_ns;
+    if (__builtin_sub_overflow(now_ns, interval->next_ns, &late_ns)) {
+        late_ns = INT64_MAX;
+    }
+    int64_t late = late_ns / interval->period_ns; /* whole periods: ticks that were missed */
     switch (interval->missed) {
     case EDDY_INTERVAL_SKIP:
-        interval->next_ns = add(interval->next_ns, (late + 1) * interval->period_ns);
-        return late + 1;
+        /* The first one after now that is in step. */
+        interval->next_ns = add(now_ns, interval->period_ns - late_ns % interval->period_ns);
+        return late < INT64_MAX ? late + 1 : late;
     case EDDY_INTERVAL_DELAY:
         interval->next_ns = add(late > 0 ? now_ns : interval->next_ns, interval->period_ns);
         return 1;

@@ -9,12 +9,14 @@
  *         sample();
  *     }
  *
- * What becomes of ticks that were missed, because the task was busy, is a choice (period 10, late
- * at 25):
+ * A tick is missed when the one after it is due before anybody has waited for it, because the task
+ * was busy. What becomes of it is a choice (period 10 from 0 on, first waited for at 25):
  *
- *     BURST   20 25 25 30 40        at once, one after another, until it has caught up
- *     SKIP    20 25    30 40        one at once that counts for all missed, then in step again
- *     DELAY   20 25    35 45        one at once, and the others a period after that
+ *     BURST   25 25 30 40        at once, one after another, until it has caught up
+ *     SKIP    25    30 40        one at once that counts for all missed, then in step again
+ *     DELAY   25    35 45        one at once, and the others a period after that
+ *
+ * A tick that comes late without having been missed moves no other: nothing drifts.
  */
 #ifndef EDDY_RUNTIME_TASK_INTERVAL_H
 #define EDDY_RUNTIME_TASK_INTERVAL_H
@@ -30,7 +32,7 @@ typedef enum eddy_interval_missed {
 } eddy_interval_missed;
 
 typedef struct eddy_interval {
-    int64_t period_ns; /* may be changed between two waits */
+    int64_t period_ns; /* may be changed between two waits: holds after the next tick */
     int64_t next_ns;   /* when the next tick is, on the loop's clock */
     eddy_interval_missed missed;
 } eddy_interval;
@@ -38,7 +40,8 @@ typedef struct eddy_interval {
 /**
  * Begin an interval; the first tick is one period from now.
  *
- * Shape:   period_ns is 1 or more. To have the first tick at another time set next_ns afterwards.
+ * Shape:   0. period_ns is 1 or more. To have the first tick at another time set next_ns
+ *          afterwards.
  * Owns:    the struct is the caller's; nothing has to be freed.
  * Errors:  -EINVAL; EDDY_ENOTASK no loop runs on this thread.
  * Threads: loop thread.
@@ -52,8 +55,9 @@ EDDY_API int eddy_interval_init(eddy_interval *interval, int64_t period_ns,
  *
  * Shape:   returns how many ticks this one stands for: 1, or with EDDY_INTERVAL_SKIP one more for
  *          each that was missed.
- * Owns:    nothing.
- * Errors:  -ECANCELED, -ETIME: the tick is not lost, the next call waits for it; EDDY_ENOTASK.
+ * Owns:    nothing. No allocation.
+ * Errors:  -ECANCELED, -ETIME: the tick is not lost, the next call waits for it; EDDY_ENOTASK;
+ *          -EINVAL interval is NULL, or its period is less than 1.
  * Threads: fiber; one task at a time.
  * Cancel:  suspends.
  */
@@ -62,9 +66,9 @@ EDDY_API int64_t eddy_interval_wait(eddy_interval *interval);
 /**
  * Suspend until the wall clock has reached a time, however it is set meanwhile.
  *
- * Shape:   unix_ns is nanoseconds since 1970, UTC. A time in the past is eddy_yield. A step of the
- *          clock is noticed within a second.
- * Owns:    nothing.
+ * Shape:   0 when it has. unix_ns is nanoseconds since 1970, UTC. A time in the past is eddy_yield.
+ *          A step of the clock is noticed within a second.
+ * Owns:    nothing. No allocation.
  * Errors:  -ECANCELED, -ETIME, EDDY_ENOTASK.
  * Threads: fiber.
  * Cancel:  suspends; returns early.
