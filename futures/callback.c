@@ -52,8 +52,7 @@ static void wake(struct eddyi_waiter *waiter, eddy_future *cell) {
 
 /* A loop's thread may have ended the cell deep inside of its driver or of a scope's cancel, which
  * is no place for a user's code. */
-static void run_later(struct eddyi_waiter *waiter, eddy_future *cell) {
-    (void)cell;
+static void run_later(struct eddyi_waiter *waiter) {
     struct eddyi_callback *leader = EDDYI_CONTAINER(waiter, struct eddyi_callback, waiter);
     eddy_loop *here = eddyi_loop_here;
     if (here == NULL) {
@@ -148,7 +147,9 @@ static void call_user(struct eddyi_callback *callback) {
     void (*fn)(eddy_future *, void *) = user->fn;
     void *arg = user->arg;
     eddyi_free(user);
+    struct eddyi_agenda *agenda = eddyi_cell_step_out();
     fn(cell, arg);
+    eddyi_cell_step_in(agenda);
 }
 
 int eddy_future_callback(eddy_future *f, void (*fn)(eddy_future *f, void *arg), void *arg) {
@@ -183,7 +184,9 @@ static struct then *then_of(eddy_future *cell) {
 
 static void call_then(struct eddyi_callback *callback) {
     struct then *then = EDDYI_CONTAINER(callback, struct then, callback);
+    struct eddyi_agenda *agenda = eddyi_cell_step_out();
     int64_t result = then->fn(eddyi_cell_observe(callback->cell), then->arg);
+    eddyi_cell_step_in(agenda);
     eddyi_spin_lock(&then->lock);
     eddy_future *source = then->source;
     then->source = NULL;

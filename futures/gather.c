@@ -93,8 +93,7 @@ static void branch_ended(struct branch *branch) {
 }
 
 /* After the branch's lock: a cancel of the others must not happen under it. */
-static void wake_branch(struct eddyi_waiter *waiter, eddy_future *cell) {
-    (void)cell;
+static void wake_branch(struct eddyi_waiter *waiter) {
     branch_ended(EDDYI_CONTAINER(waiter, struct branch, waiter));
 }
 
@@ -187,7 +186,8 @@ eddy_future *eddy_future_race(eddy_future *const *fs, size_t count) {
 struct shield {
     eddy_future base;
     struct eddyi_waiter waiter;
-    eddy_future *source; /* with a reference: a cancel may look at it while it ends */
+    struct eddyi_spin lock; /* guards `source`: a cancel may look at it while it ends */
+    eddy_future *source;    /* with a reference, until the shield ends */
 };
 
 static struct shield *shield_of(eddy_future *cell) {
@@ -195,25 +195,38 @@ static struct shield *shield_of(eddy_future *cell) {
 }
 
 static void end_shield(struct shield *shield, int64_t result) {
+    eddyi_spin_lock(&shield->lock);
+    eddy_future *source = shield->source;
+    shield->source = NULL;
+    eddyi_spin_unlock(&shield->lock);
+    eddyi_cell_unref(source);
     eddyi_cell_complete(&shield->base, result, NULL, 0, NULL);
     eddyi_cell_unref(&shield->base);
 }
 
-static void wake_shield(struct eddyi_waiter *waiter, eddy_future *cell) {
+static void wake_shield(struct eddyi_waiter *waiter) {
     struct shield *shield = EDDYI_CONTAINER(waiter, struct shield, waiter);
-    end_shield(shield, eddyi_cell_observe(cell));
+    end_shield(shield, eddyi_cell_observe(shield->source));
 }
 
 /* A source that ends at this very moment ends the shield itself. */
 static void cancel_shield(eddy_future *cell, int code) {
     struct shield *shield = shield_of(cell);
-    if (eddyi_cell_unwait(shield->source, &shield->waiter)) {
-        end_shield(shield, code);
+    eddyi_spin_lock(&shield->lock);
+    eddy_future *source = shield->source;
+    if (source != NULL) {
+        eddyi_cell_ref(source);
+    }
+    eddyi_spin_unlock(&shield->lock);
+    if (source != NULL) {
+        if (eddyi_cell_unwait(source, &shield->waiter)) {
+            end_shield(shield, code);
+        }
+        eddyi_cell_unref(source);
     }
 }
 
 static void free_shield(eddy_future *cell) {
-    eddyi_cell_unref(shield_of(cell)->source);
     eddyi_free(shield_of(cell));
 }
 
@@ -230,6 +243,7 @@ eddy_future *eddy_future_shield(eddy_future *f) {
     eddyi_cell_init(&shield->base, &shield_class, eddyi_loop_here, 2);
     shield->base.site = f->site;
     shield->waiter = (struct eddyi_waiter){.later = wake_shield};
+    shield->lock = (struct eddyi_spin){0};
     shield->source = f;
     eddyi_cell_ref(f);
     eddyi_scope_own(&shield->base);

@@ -42,7 +42,9 @@ static void call_fn(eddy_promise *promise) {
     if (!wanted) {
         return;
     }
+    struct eddyi_agenda *agenda = eddyi_cell_step_out();
     promise->fn(promise->arg);
+    eddyi_cell_step_in(agenda);
     eddyi_spin_lock(&promise->lock);
     promise->state = OVER;
     if (promise->freer != NULL) {

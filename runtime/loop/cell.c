@@ -43,14 +43,88 @@ void eddyi_cell_ref(eddy_future *cell) {
     atomic_fetch_add_explicit(&cell->refs, 1, memory_order_relaxed);
 }
 
+static void dispose_of(void *payload, void (*dispose)(void *payload)) {
+    if (dispose != NULL) {
+        struct eddyi_agenda *agenda = eddyi_cell_step_out();
+        dispose(payload);
+        eddyi_cell_step_in(agenda);
+    }
+}
+
 void eddyi_cell_unref(eddy_future *cell) {
     if (atomic_fetch_sub_explicit(&cell->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    if (cell->dispose != NULL) {
-        cell->dispose(cell->payload);
-    }
+    dispose_of(cell->payload, cell->dispose);
     cell->class->free(cell);
+}
+
+/* ---- the agenda ------------------------------------------------------------------------------ */
+
+/* What an end or a cancel on this thread has led to and is still to be done, on the stack of the
+ * first of them. */
+struct eddyi_agenda {
+    struct eddyi_list ended;     /* struct eddyi_waiter with `later` */
+    struct eddyi_ready *cancels; /* cells by cancel_message, each with a reference; the first */
+    struct eddyi_ready **cancels_end;
+};
+
+static _Thread_local struct eddyi_agenda *agenda_here;
+
+/* The caller's own, unless one is being worked off already. Goes with agenda_end. */
+static void agenda_begin(struct eddyi_agenda *own) {
+    if (agenda_here == NULL) {
+        eddyi_list_init(&own->ended);
+        own->cancels = NULL;
+        own->cancels_end = &own->cancels;
+        agenda_here = own;
+    }
+}
+
+static void ask(eddy_future *cell) {
+    if (!eddyi_cell_is_done(cell)) {
+        cell->class->cancel(cell, atomic_load(&cell->cancel_code));
+    }
+}
+
+static void ask_next(struct eddyi_agenda *agenda) {
+    struct eddyi_ready *message = agenda->cancels;
+    agenda->cancels = message->next;
+    if (agenda->cancels == NULL) {
+        agenda->cancels_end = &agenda->cancels;
+    }
+    eddy_future *cell = EDDYI_CONTAINER(message, eddy_future, cancel_message);
+    ask(cell);
+    eddyi_cell_unref(cell);
+}
+
+/* Works it off, when it is the caller's own. */
+static void agenda_end(struct eddyi_agenda *own) {
+    if (agenda_here != own) {
+        return;
+    }
+    for (;;) {
+        struct eddyi_list *node = eddyi_list_pop_front(&own->ended);
+        if (node != NULL) {
+            struct eddyi_waiter *waiter = EDDYI_LIST_ENTRY(node, struct eddyi_waiter, link);
+            waiter->later(waiter);
+        } else if (own->cancels != NULL) {
+            ask_next(own);
+        } else {
+            break;
+        }
+    }
+    agenda_here = NULL;
+}
+
+struct eddyi_agenda *eddyi_cell_step_out(void) {
+    struct eddyi_agenda *agenda = agenda_here;
+    agenda_here = NULL;
+    return agenda;
+}
+
+void eddyi_cell_step_in(struct eddyi_agenda *agenda) {
+    agenda_here = agenda;
 }
 
 /* ---- the end of a handle --------------------------------------------------------------------- */
@@ -92,12 +166,11 @@ void eddyi_cell_drop(eddy_future *cell) {
 int eddyi_cell_complete(eddy_future *cell, int64_t result, void *payload, size_t payload_len,
                         void (*dispose)(void *payload)) {
     struct eddyi_list later = EDDYI_LIST_INIT(later);
+    struct eddyi_agenda own;
     eddyi_spin_lock(&cell->lock);
     if (atomic_load_explicit(&cell->done, memory_order_relaxed) != 0) {
         eddyi_spin_unlock(&cell->lock);
-        if (dispose != NULL) {
-            dispose(payload);
-        }
+        dispose_of(payload, dispose);
         return -EALREADY;
     }
     cell->result = result;
@@ -115,9 +188,10 @@ int eddyi_cell_complete(eddy_future *cell, int64_t result, void *payload, size_t
         }
     }
     eddyi_spin_unlock(&cell->lock);
-    while ((node = eddyi_list_pop_front(&later)) != NULL) {
-        struct eddyi_waiter *waiter = EDDYI_LIST_ENTRY(node, struct eddyi_waiter, link);
-        waiter->later(waiter, cell);
+    if (!eddyi_list_empty(&later)) {
+        agenda_begin(&own);
+        eddyi_list_splice_back(&agenda_here->ended, &later);
+        agenda_end(&own);
     }
     return 0;
 }
@@ -150,10 +224,11 @@ bool eddyi_cell_unwait(eddy_future *cell, struct eddyi_waiter *waiter) {
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
 static void cancel_at_home(struct eddyi_ready *ready) {
+    struct eddyi_agenda own;
     eddy_future *cell = EDDYI_CONTAINER(ready, eddy_future, cancel_message);
-    if (!eddyi_cell_is_done(cell)) {
-        cell->class->cancel(cell, atomic_load(&cell->cancel_code));
-    }
+    agenda_begin(&own);
+    ask(cell);
+    agenda_end(&own);
     eddyi_cell_unref(cell);
 }
 
@@ -163,11 +238,16 @@ void eddyi_cell_cancel(eddy_future *cell, int code) {
         !atomic_compare_exchange_strong(&cell->cancel_code, &none, code)) {
         return;
     }
+    eddyi_cell_ref(cell);
     if (cell->home == NULL || cell->home == eddyi_loop_here) {
-        cell->class->cancel(cell, code);
+        struct eddyi_agenda own;
+        agenda_begin(&own);
+        cell->cancel_message.next = NULL;
+        *agenda_here->cancels_end = &cell->cancel_message;
+        agenda_here->cancels_end = &cell->cancel_message.next;
+        agenda_end(&own);
         return;
     }
-    eddyi_cell_ref(cell);
     cell->cancel_message.run = cancel_at_home;
     eddyi_loop_ready_from_any(cell->home, &cell->cancel_message);
 }

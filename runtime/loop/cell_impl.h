@@ -8,6 +8,12 @@
  *
  * References: one for the handle that a user holds, one for the producer, and one for each message
  * under way between threads. The class frees it with the last.
+ *
+ * Cells that are made of cells (then, all, shield) pass an end on to the next one and a cancel to
+ * the one before, over chains as long as a program likes. So neither is a call in a call: what an
+ * end or a cancel leads to on the same thread is put on the thread's agenda, and whoever came first
+ * works it off before it returns. A user's function that is called meanwhile may wait for any of
+ * it; so it runs between eddyi_cell_step_out and eddyi_cell_step_in, as if nothing were under way.
  */
 #ifndef EDDY_RUNTIME_LOOP_CELL_IMPL_H
 #define EDDY_RUNTIME_LOOP_CELL_IMPL_H
@@ -23,16 +29,18 @@ typedef struct eddy_future eddy_future;
 struct eddyi_waiter {
     struct eddyi_list link;
     /* Called once, under the cell's lock, on whichever thread completed it: only wakes, enqueues or
-     * counts, and may be the last moment at which the waiter's memory exists. A waiter whose work
-     * must not be done under the lock sets `later`, which is then called after unlocking; it stays
-     * where it is until then, also when eddyi_cell_unwait has come too late. */
+     * counts, and may be the last moment at which the waiter's memory exists. */
     void (*wake)(struct eddyi_waiter *waiter, eddy_future *cell);
-    void (*later)(struct eddyi_waiter *waiter, eddy_future *cell);
+    /* A waiter whose work must not be done under the lock sets this instead. It is called after
+     * unlocking, from the agenda; until then the waiter stays where it is, also when
+     * eddyi_cell_unwait has come too late, and keeps the cell alive if it needs it. */
+    void (*later)(struct eddyi_waiter *waiter);
 };
 
 struct eddyi_cell_class {
     const char *kind; /* "task", "operation", "promise": for dumps */
-    /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code`: -ECANCELED or -ETIME. */
+    /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code`: -ECANCELED or -ETIME.
+     * Never suspends. */
     void (*cancel)(eddy_future *cell, int code);
     void (*free)(eddy_future *cell); /* the last reference is gone */
 };
@@ -54,7 +62,7 @@ struct eddy_future {
     eddy_loop *home;                    /* where cancel runs; NULL: on the calling thread */
     const char *site;                   /* "file:line" of its start, or NULL */
     const char *name;                   /* the failed task's, as old as the cell; NULL for none */
-    struct eddyi_ready cancel_message;  /* cancel asked from another thread */
+    struct eddyi_ready cancel_message;  /* cancel asked from another thread, or on the agenda */
     struct eddyi_ready release_message; /* released on another thread */
     struct eddyi_list owned;            /* in the list of the scope that owns the handle */
     /* That scope's loop, whose thread alone touches `owned`; NULL: no scope owns the handle. */
@@ -78,8 +86,13 @@ bool eddyi_cell_wait(eddy_future *cell, struct eddyi_waiter *waiter);
  * `wake` touches the waiter any more when this returns. Any thread. */
 bool eddyi_cell_unwait(eddy_future *cell, struct eddyi_waiter *waiter);
 /* Asks the producer to end early, with -ECANCELED or -ETIME. Any thread; only the first ask counts,
- * and a cell that is DONE takes no notice. */
+ * and a cell that is DONE takes no notice. From within an end or a cancel the producer is asked a
+ * little later. */
 void eddyi_cell_cancel(eddy_future *cell, int code);
+struct eddyi_agenda;
+/* Before and after a call of a user's function that an end or a cancel leads to. */
+struct eddyi_agenda *eddyi_cell_step_out(void);
+void eddyi_cell_step_in(struct eddyi_agenda *agenda);
 /* Marks the result as looked at, so that a failure does not reach on_unobserved. */
 static inline int64_t eddyi_cell_observe(eddy_future *cell) {
     atomic_store_explicit(&cell->observed, 1, memory_order_relaxed);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
+#include <eddy/runtime/sync/event.h>
 #include <eddy/runtime/task/scope.h>
 #include <eddy/runtime/task/task.h>
 
@@ -314,4 +316,88 @@ LOOP_TEST(a_deadline_ends_the_wait_at_the_limit) {
     CHECK_OK(eddy_spawn(sleeps_for_ever, NULL, 0));
     CHECK_ERR(eddy_spawn(sleeps_for_ever, NULL, 0), -ETIME);
     CHECK_ERR(eddy_scope_leave(&scope, -ETIME), -ETIME);
+}
+
+/* ---- depth ----------------------------------------------------------------------------------- */
+
+#define DEEP 1000
+
+struct deep {
+    eddy_event start;
+    int began;
+    int ended;
+};
+
+static struct deep deep;
+
+/* Each fails by itself as soon as the event is set, and so does its child, and so on. */
+static int64_t fails_with_its_child(void *arg) {
+    int number = ++deep.began;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    if (number < DEEP) {
+        CHECK_OK(eddy_spawn(fails_with_its_child, arg, 0));
+    }
+    int r = eddy_event_wait(&deep.start);
+    int64_t result = eddy_scope_leave(&scope, r < 0 ? r : -1000 - number);
+    deep.ended++;
+    return result;
+}
+
+static void start_when_all_have_begun(void) {
+    while (deep.began < DEEP) {
+        CHECK_OK(eddy_yield());
+    }
+    eddy_event_set(&deep.start);
+}
+
+LOOP_TEST(a_thousand_nested_tasks_may_fail_at_once) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(fails_with_its_child, NULL, 0));
+    start_when_all_have_begun();
+    int64_t r = eddy_scope_leave(&scope, 0);
+    CHECK(r < -1000 && r >= -1000 - DEEP);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 1);
+    CHECK_EQ(deep.ended, DEEP);
+}
+
+static int64_t fails_at_the_event(void *arg) {
+    (void)arg;
+    deep.began++;
+    int r = eddy_event_wait(&deep.start);
+    deep.ended += r == 0;
+    return r < 0 ? r : -EIO;
+}
+
+/* Those whom the event has let through do not see the cancel of the first: nearly all. (One may
+ * have been sent to the end of the queue before it came to wait.) */
+LOOP_TEST(a_thousand_siblings_may_fail_at_once) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    for (int i = 0; i < DEEP; i++) {
+        CHECK_OK(eddy_spawn(fails_at_the_event, NULL, 0));
+    }
+    start_when_all_have_begun();
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+    CHECK_EQ(eddy_scope_failure_count(&scope), deep.ended);
+    CHECK(deep.ended >= DEEP / 2);
+}
+
+LOOP_TEST(a_cancel_reaches_the_innermost_of_a_thousand_scopes) {
+    eddy_scope *scopes = calloc(DEEP, sizeof *scopes);
+    int seen[DEEP] = {0};
+    for (int i = 0; i < DEEP; i++) {
+        CHECK_OK(eddy_scope_enter(&scopes[i], NULL));
+        CHECK_OK(eddy_spawn(sleeps_for_ever, &seen[i], 0));
+    }
+    CHECK_OK(eddy_yield());
+    CHECK_OK(eddy_scope_cancel(&scopes[0]));
+    CHECK_ERR(eddy_checkpoint(), -ECANCELED);
+    for (int i = DEEP - 1; i >= 0; i--) {
+        CHECK_EQ(eddy_scope_leave(&scopes[i], 0), 0);
+        CHECK_EQ(seen[i], -ECANCELED);
+    }
+    free(scopes);
+    CHECK_OK(eddy_checkpoint());
 }
