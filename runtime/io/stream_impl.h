@@ -88,10 +88,13 @@ static inline void eddyi_stream_leave(eddy_stream *stream, bool *busy) {
     }
 }
 
-/* Between two parts of a longer call: the checkpoint, and a close by another task. */
+/* Between two parts of a longer call: the checkpoint, and a close by another task, also of the
+ * stream whose bytes a copy brings here: what waited was asked to end, and moved a part instead. */
 static inline int eddyi_stream_go_on(const eddy_stream *stream) {
     int r = eddyi_task_checkpoint(eddyi_task_here);
-    return r == 0 && EDDYI_UNLIKELY(stream->closing) ? EDDY_ECLOSED : r;
+    bool closing =
+        stream->closing || (stream->copied_from != NULL && stream->copied_from->closing);
+    return r == 0 && EDDYI_UNLIKELY(closing) ? EDDY_ECLOSED : r;
 }
 
 /* runtime/io/stream_idle.c: the slow part of the two below. */

@@ -205,7 +205,7 @@ LOOP_TEST(a_stream_copied_to_itself_is_an_echo) {
     free(got);
 }
 
-LOOP_TEST(a_close_of_either_end_ends_the_copy) {
+static void close_ends(void) {
     for (int i = 0; i < 4; i++) {
         eddy_stream *a[2];
         eddy_stream *b[2];
@@ -233,6 +233,26 @@ LOOP_TEST(a_close_of_either_end_ends_the_copy) {
         CHECK_OK(eddy_stream_close(i % 2 == 0 ? b[0] : a[1]));
         CHECK_OK(eddy_stream_close(a[0]));
         CHECK_OK(eddy_stream_close(b[1]));
+    }
+}
+
+LOOP_TEST(a_close_of_either_end_ends_the_copy) {
+    close_ends();
+}
+
+static int64_t close_ends_task(void *arg) {
+    (void)arg;
+    close_ends();
+    return 0;
+}
+
+/* What the close interrupts may have written a part, and says so instead of being cancelled. */
+TEST(a_close_ends_a_copy_that_has_just_written_a_part) {
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        eddy_loop *loop;
+        CHECK_OK(eddy_loop_new(&(eddy_loop_opts){.driver = "sim", .seed = seed}, &loop));
+        CHECK_OK(eddy_loop_call(loop, close_ends_task, NULL));
+        eddy_loop_free(loop);
     }
 }
 
