@@ -226,6 +226,9 @@ static int bind_name(struct eddyi_sim_socket *socket, const struct eddyi_sim_add
     socket->name = name;
     socket->local = *address;
     socket->bound = true;
+    if (socket->link != NULL && eddyi_sim_peer(socket) != NULL) {
+        eddyi_sim_peer(socket)->remote = *address;
+    }
     return 0;
 }
 
@@ -292,6 +295,7 @@ static int bind_ip(struct eddyi_sim_socket *socket, struct eddyi_sim_address add
         r = eddyi_sim_bind_check(socket);
         if (r == 0) {
             eddyi_sim_bind_enter(socket);
+            socket->port_named = true;
         }
     } else if (option(socket, EDDYI_SIM_BIND_NO_PORT)) {
         socket->bound = true;
@@ -311,9 +315,12 @@ int eddyi_sim_bind(struct eddyi_sim_socket *socket, const struct sockaddr *addre
         return r;
     }
     bool unix_domain = socket->domain == AF_UNIX;
-    bool connected = socket->state != EDDYI_SIM_CLOSED || socket->link != NULL;
+    bool connected = socket->state != EDDYI_SIM_CLOSED;
     if (unix_domain && local.name_len == 0) {
         r = bind_auto_name(socket);
+    } else if (unix_domain && local.name[0] != '\0' &&
+               eddyi_sim_find_name(socket->host, &local) != NULL) {
+        r = -EADDRINUSE; /* the kernel makes the file before it looks at the socket */
     } else if (socket->bound || (connected && !unix_domain)) {
         r = -EINVAL;
     } else {
@@ -334,4 +341,12 @@ void eddyi_sim_unbind(struct eddyi_sim_socket *socket) {
     }
     socket->bound = false;
     socket->port_taken = false;
+    socket->port_named = false;
+}
+
+void eddyi_sim_unbind_found(struct eddyi_sim_socket *socket) {
+    if (!socket->port_named && socket->domain != AF_UNIX) {
+        /* getsockname still tells the number, as the kernel's does. */
+        eddyi_sim_unbind(socket);
+    }
 }

@@ -47,8 +47,8 @@ int eddyi_sim_listen(struct eddyi_sim_socket *socket, int backlog) {
         }
         if (socket->domain != AF_UNIX) {
             /* Bound sockets may share a port that only one of them may listen on. */
-            int r = socket->local.port == 0 ? eddyi_sim_bind_any_port(socket)
-                                            : eddyi_sim_bind_check(socket);
+            int r = !socket->bound || socket->local.port == 0 ? eddyi_sim_bind_any_port(socket)
+                                                              : eddyi_sim_bind_check(socket);
             if (r < 0) {
                 return r;
             }
@@ -107,7 +107,7 @@ int eddyi_sim_accept(struct eddyi_sim_socket *listener) {
         return -EINVAL;
     }
     if (eddyi_list_empty(&listener->accepting)) {
-        return listener->shut_read ? -EINVAL : -EAGAIN;
+        return listener->domain == AF_UNIX && listener->shut_read ? -EINVAL : -EAGAIN;
     }
     struct eddyi_sim_socket *child =
         EDDYI_LIST_ENTRY(listener->accepting.next, struct eddyi_sim_socket, in_listener);
@@ -132,6 +132,7 @@ void eddyi_sim_disconnect(struct eddyi_sim_socket *socket) {
         eddyi_sim_unbind(socket);
         socket->local = eddyi_sim_address_any(socket->domain);
     }
+    eddyi_sim_unbind_found(socket);
     socket->state = EDDYI_SIM_CLOSED;
     socket->error = 0;
     socket->shut_read = false;
@@ -212,6 +213,7 @@ static struct eddyi_sim_socket *make_child(struct eddyi_sim_socket *listener,
         return NULL;
     }
     child->options = listener->options;
+    child->bound = true; /* to the listener's name; bind_enter adds the port, where it is one */
     child->local = *local;
     child->remote = client->local;
     if (eddyi_sim_link_new(client, child) < 0) {
@@ -267,7 +269,7 @@ static int connect_ip(struct eddyi_sim_socket *socket, struct eddyi_sim_address 
         socket->local = eddyi_sim_address_loopback(&remote);
         socket->local.port = before.port;
     }
-    if (socket->local.port == 0) {
+    if (!socket->bound || socket->local.port == 0) {
         int r = eddyi_sim_bind_to_connect(socket);
         if (r < 0) {
             socket->local = before;
@@ -300,6 +302,10 @@ static int connect_unix(struct eddyi_sim_socket *socket, const struct eddyi_sim_
         eddyi_list_push_back(&listener->connectors, &socket->in_listener);
         return -EAGAIN;
     }
+    /* Only now, as the kernel does: who is refused is refused, connected or not. */
+    if (socket->state != EDDYI_SIM_CLOSED || socket->link != NULL) {
+        return socket->state == EDDYI_SIM_LISTENING ? -EINVAL : -EISCONN;
+    }
     struct eddyi_sim_socket *child = make_child(listener, socket, &listener->local);
     if (child == NULL) {
         return -ENOMEM;
@@ -321,15 +327,17 @@ int eddyi_sim_connect(struct eddyi_sim_socket *socket, const struct sockaddr *ad
     if (r < 0) {
         return r;
     }
+    if (socket->domain == AF_UNIX) {
+        return connect_unix(socket, &remote);
+    }
     if (socket->state == EDDYI_SIM_CONNECTING) {
         /* A blocking connect waits for the one that is under way. */
         return 0;
     }
     if (socket->state != EDDYI_SIM_CLOSED || socket->link != NULL) {
-        return socket->domain == AF_UNIX && socket->state == EDDYI_SIM_LISTENING ? -EINVAL
-                                                                                 : -EISCONN;
+        return -EISCONN;
     }
-    return socket->domain == AF_UNIX ? connect_unix(socket, &remote) : connect_ip(socket, remote);
+    return connect_ip(socket, remote);
 }
 
 int eddyi_sim_socketpair(struct eddyi_sim_host *host, int ret_fds[2]) {

@@ -101,6 +101,7 @@ static void end_connection(struct eddyi_sim_socket *socket, int error) {
     if (is_abandoned(socket)) {
         eddyi_sim_socket_free(socket);
     } else {
+        eddyi_sim_unbind_found(socket);
         eddyi_sim_wake(socket);
     }
 }
@@ -269,6 +270,8 @@ static int shutdown_tcp(struct eddyi_sim_socket *socket, bool reading, bool writ
     case EDDYI_SIM_LISTENING:
         if (reading) {
             eddyi_sim_unlisten(socket);
+            eddyi_sim_unbind_found(socket);
+            socket->shut_read = socket->shut_write = false;
         }
         return 0;
     case EDDYI_SIM_CONNECTING:
@@ -279,11 +282,15 @@ static int shutdown_tcp(struct eddyi_sim_socket *socket, bool reading, bool writ
     case EDDYI_SIM_CONNECTED:
         break;
     default:
+        /* The kernel says so and does it all the same, also to a connection that comes later. */
+        socket->shut_read |= reading;
+        socket->shut_write |= writing;
+        eddyi_sim_wake(socket);
         return -ENOTCONN;
     }
     socket->shut_read |= reading;
-    if (writing && !socket->shut_write) {
-        socket->shut_write = true;
+    socket->shut_write |= writing;
+    if (writing && !eddyi_sim_lane_out(socket)->end_written) {
         eddyi_sim_lane_end(eddyi_sim_lane_out(socket));
         eddyi_sim_lane_launch(socket->host->world, eddyi_sim_lane_out(socket));
     }
@@ -312,9 +319,11 @@ static int take_error(struct eddyi_sim_socket *socket) {
 
 /* What a receive says when there is no byte. */
 static int64_t receive_nothing(struct eddyi_sim_socket *socket) {
-    bool unix_domain = socket->domain == AF_UNIX;
-    if (unix_domain && socket->link == NULL) {
+    if (socket->domain == AF_UNIX && socket->link == NULL) {
         return -EINVAL;
+    }
+    if (socket->state == EDDYI_SIM_LISTENING) {
+        return -ENOTCONN;
     }
     if (socket->end_seen) {
         return 0;
@@ -417,6 +426,9 @@ static bool is_roomy(const struct eddyi_sim_socket *socket) {
 }
 
 int eddyi_sim_poll(const struct eddyi_sim_socket *socket) {
+    if (socket->state == EDDYI_SIM_LISTENING && socket->domain != AF_UNIX) {
+        return eddyi_list_empty(&socket->accepting) ? 0 : POLLIN | POLLRDNORM;
+    }
     bool reading_over = socket->shut_read || socket->end_seen;
     int events = socket->error != 0 ? POLLERR : 0;
     if (reading_over) {

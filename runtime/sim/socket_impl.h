@@ -49,6 +49,7 @@ struct eddyi_sim_socket {
     struct eddyi_sim_address remote;
     bool bound;                  /* `local` was given or taken */
     bool port_taken;             /* connect took it, bind did not */
+    bool port_named;             /* bind was given its number, so it stays while the socket does */
     struct eddyi_list in_port;   /* in the host's bucket for local.port, while it has one */
     struct eddyi_sim_name *name; /* AF_UNIX: the name that leads here, while it is open */
     int error;                   /* as SO_ERROR gives it, positive; 0 for none */
@@ -152,6 +153,8 @@ int eddyi_sim_bind_check(struct eddyi_sim_socket *socket);
 /* Enters a socket whose `local` is set in its bucket. */
 void eddyi_sim_bind_enter(struct eddyi_sim_socket *socket);
 void eddyi_sim_unbind(struct eddyi_sim_socket *socket);
+/* The socket neither listens nor is connected any more: a port that was found for it is free. */
+void eddyi_sim_unbind_found(struct eddyi_sim_socket *socket);
 /* The connection was closed from here: its port rests for a while. */
 void eddyi_sim_bind_rest(struct eddyi_sim_socket *socket);
 /* Who gets a connection to `to`, or NULL; among equals the dice choose. */
