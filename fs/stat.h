@@ -74,7 +74,9 @@ EDDY_API int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_
 /**
  * What is known of an open file.
  *
- * Shape:   file is a stream with a descriptor of the kernel's.
+ * Shape:   file is a stream with a descriptor of the kernel's. No server is asked, so that it
+ *          cannot hang: on a network mount it is what this machine has learnt when it opened the
+ *          file, or since. eddy_stat_path asks.
  * Owns:    nothing.
  * Errors:  -ENOTSUP the stream has no descriptor; EDDY_EWRONGLOOP; EDDY_ECLOSED.
  * Threads: loop thread, the stream's.

@@ -64,7 +64,7 @@ struct eddyi_host {
     /* As open, with the RESOLVE_* flags of openat2(2): RESOLVE_BENEATH, RESOLVE_CACHED ... */
     int (*open_resolve)(void *ctx, int dirfd, const char *path, int flags, mode_t mode,
                         uint64_t resolve);
-    /* What is known of an open file. */
+    /* What this machine knows of an open file: no server is asked, so that it does not wait. */
     int (*fstat)(void *ctx, int fd, struct stat *ret_stat);
     /* What is known of the file `path`; flags are those of fstatat: AT_SYMLINK_NOFOLLOW ... */
     int (*statat)(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat);
