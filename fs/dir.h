@@ -56,7 +56,8 @@ EDDY_API int eddy_dir_open_at(eddy_dir *dir, const char *path, eddy_dir **ret_di
  * Errors:  -EIO ... as getdents64(2); -EBUSY another task lists it; -ENOMEM; EDDY_EWRONGLOOP;
  *          EDDY_ENOTASK.
  * Threads: fiber, on the folder's loop.
- * Cancel:  suspends; no entry is lost.
+ * Cancel:  suspends; a listing that hangs is abandoned. No entry is lost: the next call waits for
+ *          it again.
  */
 EDDY_API int eddy_dir_next(eddy_dir *dir, eddy_dir_entry *ret_entry);
 
@@ -65,7 +66,8 @@ EDDY_API int eddy_dir_next(eddy_dir *dir, eddy_dir_entry *ret_entry);
  *
  * Shape:   the next eddy_dir_next gives the first entry.
  * Owns:    nothing.
- * Errors:  EDDY_EWRONGLOOP; -EBUSY.
+ * Errors:  EDDY_EWRONGLOOP; -EBUSY another task lists it, or a listing that was abandoned still
+ *          hangs.
  * Threads: loop thread, the folder's.
  * Cancel:  does not suspend.
  */
@@ -74,7 +76,8 @@ EDDY_API int eddy_dir_rewind(eddy_dir *dir);
 /**
  * Close a folder.
  *
- * Shape:   NULL is fine. No task may be inside one of its calls.
+ * Shape:   NULL is fine. No task may be inside one of its calls. Under a listing that was abandoned
+ *          and still hangs the descriptor is closed when that ends.
  * Owns:    consumes the folder.
  * Errors:  EDDY_EWRONGLOOP (it is then not closed).
  * Threads: loop thread, the folder's.

@@ -115,7 +115,8 @@ EDDY_API int64_t eddy_file_tell(const eddy_stream *file);
  * Owns:    nothing.
  * Errors:  -EIO, -ENOSPC: what was written may be lost, and trying again does not mend it.
  * Threads: fiber, on the file's loop.
- * Cancel:  suspends; a sync that has begun is waited for.
+ * Cancel:  suspends; a sync that has begun is waited for, for an error is told once only, and would
+ *          be lost with it.
  */
 EDDY_API int eddy_file_sync(eddy_stream *file, bool data_only);
 

@@ -6,6 +6,67 @@
 
 #include <eddy/runtime/base/memory_impl.h>
 
+/* ---- a call ---------------------------------------------------------------------------------- */
+
+struct call_wait {
+    struct eddyi_wait wait;
+    struct eddyi_fs_call *call;
+    bool abandoned;
+};
+
+/* A job that waits in the queue ends at once; one that runs is left behind. One that has ended, its
+ * result is on the way. */
+static void interrupt(struct eddyi_wait *wait) {
+    struct call_wait *own = EDDYI_CONTAINER(wait, struct call_wait, wait);
+    struct eddyi_offload_job *job = &own->call->offload;
+    if (!own->abandoned && !eddyi_offload_cancel(job) && eddyi_offload_abandon(job)) {
+        own->abandoned = true;
+        eddyi_task_wake(wait->task);
+    }
+}
+
+static void done(struct eddyi_offload_job *job) {
+    struct eddyi_fs_call *call = EDDYI_CONTAINER(job, struct eddyi_fs_call, offload);
+    call->done = true;
+    eddyi_task_wake(call->task);
+}
+
+static int64_t wait_for(struct eddyi_fs_call *call, const char *what, bool *ret_abandoned) {
+    eddy_task *task = call->task;
+    struct call_wait wait = {.wait = {.interrupt = interrupt, .what = what}, .call = call};
+    while (!wait.abandoned && !call->done) {
+        eddyi_task_park(task, &wait.wait);
+    }
+    int code = eddyi_task_cancelled(task);
+    *ret_abandoned = wait.abandoned;
+    if (wait.abandoned) {
+        return code;
+    }
+    return call->offload.result == -ECANCELED && code != 0 ? code : call->offload.result;
+}
+
+int64_t eddyi_fs_call_run(struct eddyi_fs_call *call, eddy_task *task, const char *what,
+                          bool *ret_abandoned) {
+    *ret_abandoned = false;
+    call->task = task;
+    call->done = false;
+    call->offload.done = done;
+    int r = eddyi_offload_submit(task->loop, &call->offload);
+    return r < 0 ? r : wait_for(call, what, ret_abandoned);
+}
+
+int64_t eddyi_fs_call_resume(struct eddyi_fs_call *call, eddy_task *task, const char *what,
+                             bool *ret_abandoned) {
+    call->task = task;
+    if (!eddyi_offload_reclaim(&call->offload)) {
+        *ret_abandoned = false;
+        return call->offload.result;
+    }
+    return wait_for(call, what, ret_abandoned);
+}
+
+/* ---- a job by path --------------------------------------------------------------------------- */
+
 int eddyi_fs_job_new(eddy_task *task, int dirfd, const char *path, struct eddyi_fs_job **ret_job) {
     size_t len = strlen(path);
     struct eddyi_fs_job *job = eddyi_zalloc(sizeof *job + len + 1);
@@ -13,7 +74,6 @@ int eddyi_fs_job_new(eddy_task *task, int dirfd, const char *path, struct eddyi_
         return -ENOMEM;
     }
     job->host = task->loop->host;
-    job->task = task;
     job->dirfd = AT_FDCWD;
     memcpy(job->path, path, len + 1);
     if (dirfd >= 0) {
@@ -38,57 +98,31 @@ void eddyi_fs_job_free(struct eddyi_fs_job *job) {
     eddyi_free(job);
 }
 
+static struct eddyi_fs_job *job_of(struct eddyi_offload_job *offload) {
+    return EDDYI_CONTAINER(offload, struct eddyi_fs_job, call.offload);
+}
+
 static int64_t run(struct eddyi_offload_job *offload) {
-    struct eddyi_fs_job *job = EDDYI_CONTAINER(offload, struct eddyi_fs_job, offload);
+    struct eddyi_fs_job *job = job_of(offload);
     return job->run(job);
 }
 
-static void done(struct eddyi_offload_job *offload) {
-    struct eddyi_fs_job *job = EDDYI_CONTAINER(offload, struct eddyi_fs_job, offload);
-    job->done = true;
-    if (!job->abandoned) {
-        eddyi_task_wake(job->task);
-        return;
-    }
+static void left(struct eddyi_offload_job *offload) {
+    struct eddyi_fs_job *job = job_of(offload);
     if (job->dispose != NULL && offload->result >= 0) {
         job->dispose(job);
     }
     eddyi_fs_job_free(job);
 }
 
-struct job_wait {
-    struct eddyi_wait wait;
-    struct eddyi_fs_job *job;
-    bool given_up; /* the job has begun and may never end */
-};
-
-/* A job that waits in the queue ends at once; one that runs is left behind. */
-static void interrupt(struct eddyi_wait *wait) {
-    struct job_wait *own = EDDYI_CONTAINER(wait, struct job_wait, wait);
-    if (!eddyi_offload_cancel(&own->job->offload)) {
-        own->given_up = true;
-        eddyi_task_wake(wait->task);
-    }
-}
-
-int64_t eddyi_fs_job_run(struct eddyi_fs_job **ret_job, const char *what) {
+int64_t eddyi_fs_job_run(eddy_task *task, struct eddyi_fs_job **ret_job, const char *what) {
     struct eddyi_fs_job *job = *ret_job;
-    eddy_task *task = job->task;
-    struct job_wait wait = {.wait = {.interrupt = interrupt, .what = what}, .job = job};
-    job->offload.run = run;
-    job->offload.done = done;
-    int r = eddyi_offload_submit(task->loop, &job->offload);
-    if (r < 0) {
-        return r;
-    }
-    while (!job->done && !wait.given_up) {
-        eddyi_task_park(task, &wait.wait);
-    }
-    int code = eddyi_task_cancelled(task);
-    if (!job->done) {
-        job->abandoned = true;
+    bool abandoned;
+    job->call.offload.run = run;
+    job->call.offload.left = left;
+    int64_t r = eddyi_fs_call_run(&job->call, task, what, &abandoned);
+    if (abandoned) {
         *ret_job = NULL;
-        return code;
     }
-    return job->offload.result == -ECANCELED && code != 0 ? code : job->offload.result;
+    return r;
 }

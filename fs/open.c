@@ -44,7 +44,7 @@ static int64_t run_open(struct eddyi_fs_job *job) {
 }
 
 static void close_late(struct eddyi_fs_job *job) {
-    job->host->close(job->host->ctx, (int)job->offload.result);
+    job->host->close(job->host->ctx, (int)job->call.offload.result);
 }
 
 int eddyi_open(eddy_task *task, const struct eddyi_open *open) {
@@ -62,7 +62,7 @@ int eddyi_open(eddy_task *task, const struct eddyi_open *open) {
     job->flags = open->flags;
     job->mode = open->mode;
     job->resolve = resolve_flags(open);
-    fd = (int)eddyi_fs_job_run(&job, "open");
+    fd = (int)eddyi_fs_job_run(task, &job, "open");
     eddyi_fs_job_free(job);
     return fd;
 }

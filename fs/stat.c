@@ -77,7 +77,7 @@ int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_stat *ret
     }
     job->run = run_stat;
     job->flags = flags & EDDY_STAT_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
-    r = (int)eddyi_fs_job_run(&job, "stat");
+    r = (int)eddyi_fs_job_run(task, &job, "stat");
     if (r == 0) {
         eddyi_stat_from(&job->stat, ret_stat);
     }

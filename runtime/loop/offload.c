@@ -36,7 +36,8 @@
 /* A thread that has been idle for so long ends. */
 #define IDLE_NS (3 * EDDY_S)
 
-enum { JOB_QUEUED, JOB_RUNNING, JOB_DONE };
+/* So many threads may be lost in calls that hang before the pool starts no more in their place. */
+#define LOST_MAX 256
 
 /* A thread that sleeps; on its stack. */
 struct sleeper {
@@ -52,15 +53,16 @@ static struct {
     /* the process for which the rest is true; its negative: being set up */
     _Atomic pid_t owner;
     pthread_mutex_t lock;
-    pthread_cond_t ended;       /* `threads` has become 0 */
+    pthread_cond_t ended;       /* only lost threads are left */
     struct eddyi_list queue;    /* jobs, oldest first */
     struct eddyi_list sleepers; /* latest first: its cache is warm, and the others can end */
     unsigned queued;            /* jobs in `queue` */
     bool ending;                /* threads end when they find no job */
     _Atomic unsigned coming;    /* counted up by threads that have yet to take the lock, too */
     unsigned threads;           /* started and not ended */
-    unsigned threads_max;
-    unsigned loops; /* that have used the pool and have not been freed */
+    unsigned lost;              /* of them, those inside a job that was abandoned */
+    unsigned threads_max;       /* that are not lost */
+    unsigned loops;             /* that have used the pool and have not been freed */
     bool has_last;
     pthread_t last; /* the thread that ended last, to be joined by the next that does */
 } pool;
@@ -81,7 +83,7 @@ static void finish(struct eddyi_offload_job *job, int64_t result) {
 
 void eddyi_offload_finish(struct eddyi_offload_job *job) {
     job->loop->live++;
-    atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+    atomic_store_explicit(&job->state, EDDYI_OFFLOAD_DONE, memory_order_relaxed);
     finish(job, job->result);
 }
 
@@ -110,22 +112,53 @@ static struct sleeper *wake_sleeper(void) {
     return sleeper;
 }
 
+/* The job has been run. True: its loop waits for it. False: it was abandoned, and is LEFT. */
+static bool end_job(struct eddyi_offload_job *job, int64_t result) {
+    int state = EDDYI_OFFLOAD_RUNNING;
+    if (EDDYI_LIKELY(atomic_compare_exchange_strong(&job->state, &state, EDDYI_OFFLOAD_DONE))) {
+        return true;
+    }
+    pthread_mutex_lock(&pool.lock);
+    bool abandoned =
+        atomic_load_explicit(&job->state, memory_order_relaxed) == EDDYI_OFFLOAD_ABANDONED;
+    job->result = result;
+    atomic_store_explicit(&job->state, abandoned ? EDDYI_OFFLOAD_LEFT : EDDYI_OFFLOAD_DONE,
+                          memory_order_release);
+    pthread_mutex_unlock(&pool.lock);
+    return !abandoned;
+}
+
+/* Under the lock: more threads than there should be, as one that was lost has come back. */
+static bool too_many(void) {
+    return pool.threads - pool.lost > pool.threads_max;
+}
+
 /* Under the lock, given up meanwhile: runs jobs until the queue is empty. */
 static void run_jobs(void) {
     struct eddyi_list *node;
     while ((node = eddyi_list_pop_front(&pool.queue)) != NULL) {
         struct eddyi_offload_job *job = EDDYI_LIST_ENTRY(node, struct eddyi_offload_job, in_queue);
         pool.queued--;
-        atomic_store_explicit(&job->state, JOB_RUNNING, memory_order_relaxed);
+        atomic_store_explicit(&job->state, EDDYI_OFFLOAD_RUNNING, memory_order_relaxed);
         pthread_mutex_unlock(&pool.lock);
         int64_t result = job->run(job);
-        atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
         /* Counted before the loop knows: else its next job would find nobody coming, and start a
          * thread, while this one is on its way back. */
         pool.coming++;
-        finish(job, result); /* from here on it is the loop's */
+        bool wanted = end_job(job, result);
+        if (wanted) {
+            finish(job, result); /* from here on it is the loop's */
+        } else {
+            pool.coming--; /* to close what came late may hang, too */
+            job->left(job);
+            pool.coming++;
+        }
         pthread_mutex_lock(&pool.lock);
         pool.coming--;
+        pool.lost -= wanted ? 0 : 1;
+        if (too_many()) {
+            return;
+        }
     }
 }
 
@@ -151,17 +184,24 @@ static void *work(void *arg) {
     pool.coming--;
     for (;;) {
         run_jobs();
-        if (pool.ending || (!sleep_until_woken() && pool.queued == 0)) {
+        if (pool.ending || pool.loops == 0 || too_many() ||
+            (!sleep_until_woken() && pool.queued == 0)) {
             break;
         }
     }
-    /* Nobody waits for an idle thread, so each one that ends joins the one before it. */
+    /* Nobody waits for an idle thread, so each one that ends joins the one before it; one that was
+     * lost and comes back when the last loop has gone is not joined by anybody. */
     bool joins = pool.has_last;
     pthread_t before = pool.last;
-    pool.last = pthread_self();
-    pool.has_last = true;
+    if (pool.loops > 0 || pool.ending) {
+        pool.last = pthread_self();
+        pool.has_last = true;
+    } else {
+        pool.has_last = false;
+        pthread_detach(pthread_self());
+    }
     pool.threads--;
-    if (pool.threads == 0) {
+    if (pool.threads == pool.lost) {
         pthread_cond_broadcast(&pool.ended);
     }
     pthread_mutex_unlock(&pool.lock);
@@ -205,6 +245,7 @@ static void claim(pid_t pid) {
             pool.ending = false;
             atomic_store(&pool.coming, 0);
             pool.threads = 0;
+            pool.lost = 0;
             pool.threads_max = 0;
             pool.loops = 0;
             pool.has_last = false;
@@ -233,21 +274,22 @@ static int call_thread(const struct eddyi_host *host, struct sleeper **ret_sleep
         return 0;
     }
     *ret_sleeper = wake_sleeper();
-    if (*ret_sleeper != NULL || pool.threads >= pool.threads_max) {
+    unsigned spared = pool.lost < LOST_MAX ? pool.lost : LOST_MAX;
+    if (*ret_sleeper != NULL || pool.threads - spared >= pool.threads_max) {
         return 0;
     }
     int r = start_thread(host);
-    return pool.threads > 0 ? 0 : r; /* the threads that are there do it, later */
+    return pool.threads > pool.lost ? 0 : r; /* the threads that are there do it, later */
 }
 
 /* sim: the driver's moment has come. */
 static void run_simulated(void *arg) {
     struct eddyi_offload_job *job = arg;
     int64_t result = -ECANCELED;
-    if (atomic_load_explicit(&job->state, memory_order_relaxed) == JOB_QUEUED) {
-        atomic_store_explicit(&job->state, JOB_RUNNING, memory_order_relaxed);
+    if (atomic_load_explicit(&job->state, memory_order_relaxed) == EDDYI_OFFLOAD_QUEUED) {
+        atomic_store_explicit(&job->state, EDDYI_OFFLOAD_RUNNING, memory_order_relaxed);
         result = job->run(job);
-        atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+        atomic_store_explicit(&job->state, EDDYI_OFFLOAD_DONE, memory_order_relaxed);
     }
     finish(job, result);
 }
@@ -256,7 +298,7 @@ int eddyi_offload_submit(eddy_loop *loop, struct eddyi_offload_job *job) {
     job->loop = loop;
     job->result = 0;
     eddyi_list_init(&job->in_queue);
-    atomic_init(&job->state, JOB_QUEUED);
+    atomic_init(&job->state, EDDYI_OFFLOAD_QUEUED);
     if (loop->driver->job != NULL) {
         loop->live++;
         loop->driver->job(loop, run_simulated, job);
@@ -288,9 +330,9 @@ bool eddyi_offload_cancel(struct eddyi_offload_job *job) {
     if (!simulated) {
         pthread_mutex_lock(&pool.lock);
     }
-    bool queued = atomic_load_explicit(&job->state, memory_order_relaxed) == JOB_QUEUED;
+    bool queued = atomic_load_explicit(&job->state, memory_order_relaxed) == EDDYI_OFFLOAD_QUEUED;
     if (queued) {
-        atomic_store_explicit(&job->state, JOB_DONE, memory_order_relaxed);
+        atomic_store_explicit(&job->state, EDDYI_OFFLOAD_DONE, memory_order_relaxed);
     }
     if (simulated) {
         return queued; /* the driver comes back for it */
@@ -304,6 +346,42 @@ bool eddyi_offload_cancel(struct eddyi_offload_job *job) {
         finish(job, -ECANCELED);
     }
     return queued;
+}
+
+bool eddyi_offload_abandon(struct eddyi_offload_job *job) {
+    eddy_loop *loop = job->loop;
+    if (loop->driver->job != NULL) {
+        return false; /* the simulation runs it on this thread: it has not begun, or has ended */
+    }
+    struct sleeper *sleeper = NULL;
+    int state = EDDYI_OFFLOAD_RUNNING;
+    pthread_mutex_lock(&pool.lock);
+    bool begun = atomic_compare_exchange_strong(&job->state, &state, EDDYI_OFFLOAD_ABANDONED);
+    if (begun) {
+        pool.lost++;
+        loop->live--;
+        /* The thread may have been the only one that would come for what is queued. When no other
+         * can be started now, the next job to be submitted tries it again. */
+        (void)call_thread(loop->host, &sleeper);
+    }
+    pthread_mutex_unlock(&pool.lock);
+    if (sleeper != NULL) {
+        futex_wake(&sleeper->woken);
+    }
+    return begun;
+}
+
+bool eddyi_offload_reclaim(struct eddyi_offload_job *job) {
+    pthread_mutex_lock(&pool.lock);
+    bool running =
+        atomic_load_explicit(&job->state, memory_order_relaxed) == EDDYI_OFFLOAD_ABANDONED;
+    if (running) {
+        atomic_store_explicit(&job->state, EDDYI_OFFLOAD_RUNNING, memory_order_relaxed);
+        pool.lost--;
+        job->loop->live++;
+    }
+    pthread_mutex_unlock(&pool.lock);
+    return running;
 }
 
 void eddyi_offload_loop_done(eddy_loop *loop) {
@@ -322,11 +400,11 @@ void eddyi_offload_loop_done(eddy_loop *loop) {
         futex_wake(&sleeper->woken);
     }
     /* Another loop may come meanwhile and use the pool; then it is its to end. */
-    while (pool.threads > 0 && pool.loops == 0) {
+    while (pool.threads > pool.lost && pool.loops == 0) {
         pthread_cond_wait(&pool.ended, &pool.lock);
     }
     pool.ending = false;
-    bool joins = pool.threads == 0 && pool.has_last;
+    bool joins = pool.loops == 0 && pool.has_last;
     pthread_t last = pool.last;
     pool.has_last = pool.has_last && !joins;
     pthread_mutex_unlock(&pool.lock);

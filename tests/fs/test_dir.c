@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/fs/dir.h>
 
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/loop/loop_impl.h>
+
 #include "fs/fs.h"
 
 enum { MANY = 10000 };
@@ -92,6 +98,122 @@ LOOP_TEST(nothing_outside_of_a_folder_is_reached_from_it) {
     CHECK_OK(eddy_dir_open_at(root, "sub/..", &dir));
     CHECK_OK(eddy_dir_close(dir));
     CHECK_OK(eddy_dir_close(root));
+}
+
+/* ---- a listing that hangs, as on a dead mount ------------------------------------------------ */
+
+static sem_t gate;
+static _Atomic bool hangs;
+static _Atomic int entered;
+
+static int64_t getdents_behind_a_gate(void *ctx, int fd, void *dst, size_t len) {
+    int64_t n = eddyi_host_real.getdents(ctx, fd, dst, len);
+    atomic_fetch_add(&entered, 1);
+    while (atomic_load(&hangs) && sem_wait(&gate) < 0) {
+    }
+    return n;
+}
+
+/* The loop's host, with a gate; for the rest of the process, which is the case's own. */
+static void make_listings_hang(void) {
+    static struct eddyi_host host;
+    if (simulated()) {
+        SKIP("the simulation runs jobs on the loop's own thread, where none may hang");
+    }
+    host = *eddyi_loop_here->host;
+    host.getdents = getdents_behind_a_gate;
+    eddyi_loop_here->host = &host;
+    sem_init(&gate, 0, 0);
+    atomic_store(&hangs, true);
+}
+
+static void next_times_out(eddy_dir *dir) {
+    eddy_scope scope;
+    eddy_dir_entry entry = {.name = "kept"};
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = 20 * EDDY_MS}));
+    CHECK_ERR(eddy_dir_next(dir, &entry), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&scope, -ETIME), -ETIME);
+    CHECK_STR(entry.name, "kept");
+}
+
+static int count_entries(eddy_dir *dir) {
+    eddy_dir_entry entry;
+    int count = 0;
+    while (CHECK_OK(eddy_dir_next(dir, &entry)) > 0) {
+        count++;
+    }
+    return count;
+}
+
+LOOP_TEST(a_listing_that_hangs_is_abandoned_and_loses_no_entry) {
+    eddy_dir *dir;
+    put_text("one", "");
+    put_text("two", "");
+    make_listings_hang();
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    next_times_out(dir);
+    next_times_out(dir); /* still the same */
+    CHECK_EQ(entered, 1);
+    CHECK_ERR(eddy_dir_rewind(dir), -EBUSY);
+    atomic_store(&hangs, false);
+    sem_post(&gate);
+    CHECK_EQ(count_entries(dir), 2); /* waited for again */
+    CHECK_OK(eddy_dir_rewind(dir));
+    CHECK_EQ(count_entries(dir), 2);
+    CHECK_OK(eddy_dir_close(dir));
+}
+
+/* It ends while nobody looks. */
+static void abandon_and_end(eddy_dir *dir) {
+    next_times_out(dir);
+    atomic_store(&hangs, false);
+    sem_post(&gate);
+    while (eddy_dir_rewind(dir) == -EBUSY) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+}
+
+LOOP_TEST(what_an_abandoned_listing_brought_is_forgotten_by_a_rewind) {
+    eddy_dir *dir;
+    put_text("one", "");
+    make_listings_hang();
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    abandon_and_end(dir);
+    CHECK_EQ(count_entries(dir), 1);
+    CHECK_OK(eddy_dir_close(dir));
+}
+
+LOOP_TEST(an_abandoned_listing_that_has_ended_is_used_as_it_is) {
+    eddy_dir *dir;
+    put_text("one", "");
+    make_listings_hang();
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    next_times_out(dir);
+    sem_post(&gate);
+    /* So it has most likely ended; if not, it is waited for. */
+    eddy_stat st;
+    for (int i = 0; i < 20; i++) {
+        CHECK_OK(eddy_stat_path("/", 0, &st));
+        CHECK_OK(eddy_sleep(EDDY_MS / 4));
+    }
+    atomic_store(&hangs, false);
+    CHECK_EQ(count_entries(dir), 1);
+    CHECK_OK(eddy_dir_close(dir));
+}
+
+LOOP_TEST(a_folder_is_closed_under_a_listing_that_hangs) {
+    eddy_dir *dir;
+    int64_t blocks = eddy_memory_blocks();
+    make_listings_hang();
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    next_times_out(dir);
+    CHECK_OK(eddy_dir_close(dir));
+    CHECK(eddy_memory_blocks() > blocks);
+    atomic_store(&hangs, false);
+    sem_post(&gate);
+    while (eddy_memory_blocks() > blocks) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
 }
 
 static int64_t list_once(void *arg) {

@@ -340,6 +340,206 @@ TEST(loop_freed_with_jobs_queued_and_running_waits_for_them) {
     check_no_thread_left();
 }
 
+/* ---- abandon --------------------------------------------------------------------------------- */
+
+static _Atomic int left_count;
+
+/* The job's memory is the thread's by now. */
+static void job_left(struct eddyi_offload_job *base) {
+    CHECK(eddyi_loop_here == NULL);
+    CHECK_EQ(base->result, 42);
+    eddyi_free(EDDYI_CONTAINER(base, struct job, job));
+    atomic_fetch_add(&left_count, 1);
+}
+
+static struct job *start_hanging(eddy_loop *loop, sem_t *gate) {
+    static _Atomic int begun;
+    struct job *job = eddyi_zalloc(sizeof *job);
+    CHECK(job != NULL);
+    sem_init(gate, 0, 0);
+    atomic_store(&begun, 0);
+    start(loop, job, gate, &begun);
+    job->job.left = job_left;
+    wait_until(&begun, 1);
+    return job;
+}
+
+TEST(loop_is_freed_while_an_abandoned_job_hangs) {
+    skip_on_sim();
+    sem_t gate;
+    eddy_loop *loop = new_loop();
+    struct job *job = start_hanging(loop, &gate);
+    CHECK_EQ(loop->live, 1);
+    CHECK(eddyi_offload_abandon(&job->job));
+    CHECK(!eddyi_offload_abandon(&job->job));
+    CHECK(!eddyi_offload_cancel(&job->job));
+    CHECK_EQ(loop->live, 0);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    eddy_loop_free(loop);
+    CHECK_EQ(thread_count(), 1); /* the lost one */
+    CHECK_EQ(left_count, 0);
+    open_gate(&gate, 1);
+    wait_until(&left_count, 1);
+    check_no_thread_left();
+}
+
+/* While the pool is in use again, and by another loop. */
+TEST(lost_thread_that_comes_back_takes_jobs_again) {
+    skip_on_sim();
+    sem_t gate;
+    eddy_loop *loop = new_loop();
+    struct job *hanging = start_hanging(loop, &gate);
+    struct job job;
+    CHECK(eddyi_offload_abandon(&hanging->job));
+    eddy_loop_free(loop);
+    loop = new_loop();
+    start(loop, &job, NULL, NULL);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    CHECK_EQ(job.job.result, 42);
+    open_gate(&gate, 1);
+    wait_until(&left_count, 1);
+    for (int i = 0; i < 100; i++) {
+        start(loop, &job, NULL, NULL);
+        CHECK_EQ(eddy_loop_run(loop), 0);
+    }
+    eddy_loop_free(loop);
+    check_no_thread_left();
+}
+
+TEST(abandoned_job_that_is_taken_back_is_done_on_its_loop) {
+    skip_on_sim();
+    sem_t gate;
+    eddy_loop *loop = new_loop();
+    struct job *job = start_hanging(loop, &gate);
+    for (int i = 0; i < 3; i++) {
+        CHECK(eddyi_offload_abandon(&job->job));
+        CHECK(!eddyi_offload_has_left(&job->job));
+        CHECK(eddyi_offload_reclaim(&job->job));
+        CHECK_EQ(loop->live, 1);
+    }
+    open_gate(&gate, 1);
+    CHECK_EQ(eddy_loop_run(loop), 0);
+    CHECK_EQ(job->done, 1);
+    CHECK_EQ(job->job.result, 42);
+    CHECK_EQ(left_count, 0);
+    eddyi_free(job);
+    eddy_loop_free(loop);
+    check_no_thread_left();
+}
+
+static void stay(struct eddyi_offload_job *base) {
+    (void)base;
+}
+
+TEST(abandoned_job_that_has_ended_is_not_taken_back) {
+    skip_on_sim();
+    sem_t gate;
+    eddy_loop *loop = new_loop();
+    struct job *job = start_hanging(loop, &gate);
+    job->job.left = stay;
+    CHECK(eddyi_offload_abandon(&job->job));
+    open_gate(&gate, 1);
+    while (!eddyi_offload_has_left(&job->job)) {
+        sched_yield();
+    }
+    CHECK(!eddyi_offload_reclaim(&job->job));
+    CHECK_EQ(job->job.result, 42);
+    CHECK_EQ(job->done, 0);
+    eddy_loop_free(loop);
+    check_no_thread_left();
+    eddyi_free(job);
+}
+
+TEST(job_that_has_not_begun_or_has_ended_is_not_abandoned) {
+    eddy_loop *loop = new_loop();
+    struct job job;
+    if (simulated()) {
+        start(loop, &job, NULL, NULL);
+        CHECK(!eddyi_offload_abandon(&job.job));
+        CHECK_EQ(eddy_loop_run(loop), 0);
+    } else {
+        sem_t gate;
+        int count;
+        struct job *jobs = fill_pool(loop, &gate, &count);
+        start(loop, &job, NULL, NULL);
+        CHECK(!eddyi_offload_abandon(&job.job));
+        open_gate(&gate, count);
+        CHECK_EQ(eddy_loop_run(loop), 0);
+        eddyi_free(jobs);
+    }
+    CHECK_EQ(job.job.result, 42);
+    CHECK(!eddyi_offload_abandon(&job.job));
+    CHECK_EQ(job.done, 1);
+    eddy_loop_free(loop);
+}
+
+/* All threads hang, then all are given up on: others come for what is queued. */
+TEST(lost_threads_are_replaced_for_what_is_queued) {
+    skip_on_sim();
+    enum { ROUNDS = 3 };
+    static sem_t gates[ROUNDS];
+    eddy_loop *loop = new_loop();
+    struct job queued;
+    int lost = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        int count = pool_size(loop);
+        _Atomic int begun = 0;
+        struct job *jobs[64];
+        CHECK(count <= 64);
+        sem_init(&gates[round], 0, 0);
+        for (int i = 0; i < count; i++) {
+            jobs[i] = eddyi_zalloc(sizeof *jobs[i]);
+            CHECK(jobs[i] != NULL);
+            start(loop, jobs[i], &gates[round], &begun);
+            jobs[i]->job.left = job_left;
+        }
+        wait_until(&begun, count);
+        start(loop, &queued, NULL, NULL);
+        CHECK_EQ(thread_count(), lost + count);
+        for (int i = 0; i < count; i++) {
+            CHECK(eddyi_offload_abandon(&jobs[i]->job));
+        }
+        lost += count;
+        CHECK_EQ(eddy_loop_run(loop), 0);
+        CHECK_EQ(queued.job.result, 42);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        open_gate(&gates[round], lost / ROUNDS);
+    }
+    wait_until(&left_count, lost);
+    eddy_loop_free(loop);
+    check_no_thread_left();
+}
+
+/* Each job is abandoned and taken back at any moment of its life, and ends once all the same. */
+TEST(stress_abandon_and_reclaim_against_the_end) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    int rounds = test_is_slow() ? 300 : 3000;
+    for (int i = 0; i < rounds; i++) {
+        struct job job;
+        start(loop, &job, NULL, NULL);
+        job.job.left = stay;
+        bool abandoned = false;
+        for (uint64_t k = test_random_below(8); k > 0; k--) {
+            abandoned =
+                abandoned ? !eddyi_offload_reclaim(&job.job) : eddyi_offload_abandon(&job.job);
+            if (abandoned && eddyi_offload_has_left(&job.job)) {
+                break;
+            }
+        }
+        if (abandoned) {
+            abandoned = !eddyi_offload_reclaim(&job.job);
+        }
+        CHECK_EQ(eddy_loop_run(loop), 0);
+        CHECK_EQ(job.job.result, 42);
+        CHECK_EQ(job.done, abandoned ? 0 : 1);
+        CHECK_EQ(abandoned, eddyi_offload_has_left(&job.job));
+    }
+    eddy_loop_free(loop);
+    check_no_thread_left();
+}
+
 /* ---- many ------------------------------------------------------------------------------------ */
 
 #define MANY 5000
