@@ -14,6 +14,7 @@ static uint64_t run_all(struct eddyi_callback *leader) {
     struct eddyi_list callbacks = EDDYI_LIST_INIT(callbacks);
     struct eddyi_list *node;
     uint64_t count = 0;
+    eddyi_list_remove(&leader->in_loop);
     eddyi_spin_lock(&leader->cell->lock);
     eddyi_list_remove(&leader->link);
     eddyi_spin_unlock(&leader->cell->lock);
@@ -66,6 +67,13 @@ static void run_later(struct eddyi_waiter *waiter) {
 
 /* ---- adding one ------------------------------------------------------------------------------ */
 
+/* The loop is to be freed, and waits for its callbacks: their futures have to end. */
+static void drain(eddy_loop *loop) {
+    EDDYI_LIST_EACH(node, &loop->callbacks) {
+        eddyi_cell_cancel(EDDYI_LIST_ENTRY(node, struct eddyi_callback, in_loop)->cell, -ECANCELED);
+    }
+}
+
 static struct eddyi_callback *leader_of(eddy_future *cell, const eddy_loop *loop) {
     EDDYI_LIST_EACH(node, &cell->callbacks) {
         struct eddyi_callback *leader = EDDYI_LIST_ENTRY(node, struct eddyi_callback, link);
@@ -79,9 +87,11 @@ static struct eddyi_callback *leader_of(eddy_future *cell, const eddy_loop *loop
 /* On a loop's thread. Its leader stays in the cell until it runs, on this same thread, so that what
  * is added between the end of the cell and then still runs after the others. */
 static void add_on_loop(eddy_future *cell, struct eddyi_callback *callback) {
-    callback->loop->live++;
+    eddy_loop *loop = callback->loop;
+    loop->live++;
+    loop->callbacks_drain = drain;
     eddyi_spin_lock(&cell->lock);
-    struct eddyi_callback *leader = leader_of(cell, callback->loop);
+    struct eddyi_callback *leader = leader_of(cell, loop);
     bool done = eddyi_cell_is_done(cell);
     if (leader == NULL) {
         eddyi_list_push_back(&cell->callbacks, &callback->link);
@@ -93,8 +103,13 @@ static void add_on_loop(eddy_future *cell, struct eddyi_callback *callback) {
     eddyi_spin_unlock(&cell->lock);
     if (leader != NULL) {
         eddyi_list_push_back(&leader->followers, &callback->link);
-    } else if (done) {
+        return;
+    }
+    eddyi_list_push_back(&loop->callbacks, &callback->in_loop);
+    if (done) {
         queue(callback);
+    } else if (loop->ending) {
+        eddyi_cell_cancel(cell, -ECANCELED);
     }
 }
 
@@ -126,6 +141,7 @@ void eddyi_callback_add(eddy_future *cell, struct eddyi_callback *callback) {
     eddyi_list_init(&callback->waiter.link);
     eddyi_list_init(&callback->link);
     eddyi_list_init(&callback->followers);
+    eddyi_list_init(&callback->in_loop);
     if (callback->loop != NULL) {
         add_on_loop(cell, callback);
     } else {

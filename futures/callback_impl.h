@@ -18,6 +18,7 @@ struct eddyi_callback {
     eddy_future *cell;                             /* with a reference, until after the call */
     eddy_loop *loop;                               /* where it runs; NULL: where the cell ends */
     struct eddyi_list link;      /* leader: in cell->callbacks; follower: in leader->followers */
+    struct eddyi_list in_loop;   /* leader of a loop: in its `callbacks`, the loop's thread only */
     struct eddyi_list followers; /* loop's thread; without a loop under the cell's lock */
     struct eddyi_waiter waiter;  /* leader */
     struct eddyi_ready ready;    /* leader */

@@ -181,8 +181,8 @@ static inline void eddy_future_freep(eddy_future **f) {
  *          inside of this call; it must not suspend, but may spawn what does. Registered elsewhere,
  *          it runs on the thread that ends the future (where that runs a loop, from its ready
  *          queue), or in this call when the future has ended. Callbacks of one loop, and those of
- *          none, run in the order of their adding. A loop runs on, and is not freed, until its
- *          callbacks have run.
+ *          none, run in the order of their adding. A loop runs on until its callbacks have run;
+ *          eddy_loop_free cancels the futures that they wait for, so that they do.
  * Owns:    borrows arg until fn has returned. f is valid in fn even when its handle is gone.
  * Errors:  -ENOMEM; -EINVAL. fn is not called then.
  * Threads: any thread.

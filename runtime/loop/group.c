@@ -50,10 +50,7 @@ static void end_here(struct eddyi_ready *ready) {
     struct member *member = EDDYI_CONTAINER(ready, struct member, end);
     eddy_loop *loop = member->loop;
     member->ending = true;
-    loop->ending = true;
-    if (loop->tasks_drain != NULL) {
-        loop->tasks_drain(loop);
-    }
+    eddyi_loop_end(loop);
     loop->live--; /* what kept a loop without tasks running */
 }
 

@@ -99,6 +99,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     }
     loop->pid = getpid();
     eddyi_list_init(&loop->stoppers);
+    eddyi_list_init(&loop->callbacks);
     int r = choose_driver(loop);
     if (r < 0) {
         eddyi_free(loop);
@@ -452,6 +453,19 @@ int eddy_loop_drain(eddy_loop *loop) {
     return r;
 }
 
+void eddyi_loop_end(eddy_loop *loop) {
+    if (!loop->ending) {
+        loop->ending = true;
+        loop->grace_ns = eddyi_loop_clock(loop) + EDDYI_LOOP_GRACE_NS;
+    }
+    if (loop->tasks_drain != NULL) {
+        loop->tasks_drain(loop);
+    }
+    if (loop->callbacks_drain != NULL) {
+        loop->callbacks_drain(loop);
+    }
+}
+
 eddy_loop *eddy_loop_free(eddy_loop *loop) {
     if (loop == NULL) {
         return NULL;
@@ -461,10 +475,7 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         EDDY_ASSERT_SAY(eddyi_loop_here == NULL, "a loop is freed from outside of every loop");
         int r = enter(loop);
         EDDY_ASSERT_SAY(r == 0, "a loop is freed on the thread that ran it");
-        loop->ending = true;
-        if (loop->tasks_drain != NULL) {
-            loop->tasks_drain(loop);
-        }
+        eddyi_loop_end(loop);
         take_remote(loop);
         loop->stopping = false;
         while (loop->live > 0 || loop->ready_head != NULL) {

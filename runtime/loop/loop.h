@@ -58,12 +58,16 @@ EDDY_API int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop);
 /**
  * End a loop: cancel and join the tasks that are left, close the driver, give everything back.
  *
- * Shape:   NULL is fine. Tasks that are left see -ECANCELED and run to their end in here.
+ * Shape:   NULL is fine. Tasks that are left see -ECANCELED and run to their end in here; a
+ *          shielded scope goes on to its deadline, or for five seconds when it has none. Futures
+ *          whose callbacks (eddy_future_callback) have yet to come are cancelled. A blocking call
+ *          that was abandoned is not waited for: when it ends at last, what it held is given back.
  * Owns:    frees the loop.
  * Errors:  none; returns NULL.
  * Threads: the loop's thread, not from one of its tasks. In a forked child: any, only memory and
  *          descriptors are given back.
- * Cancel:  does not suspend; blocks until the last task has ended.
+ * Cancel:  does not suspend; blocks until the last task has ended, and with it the kernel's use of
+ *          its buffers: a read from a file on a dead mount is waited for.
  */
 EDDY_API eddy_loop *eddy_loop_free(eddy_loop *loop);
 

@@ -40,6 +40,10 @@ struct eddyi_stopper {
  * measurement to cost nothing at 1,000 and to keep a turn of inline reads under a millisecond. */
 #define EDDYI_LOOP_BUDGET 1024
 
+/* How long a shielded scope without a deadline of its own may go on when its loop is freed: cleanup
+ * that waits for a peer gets through, and what would wait for ever does not hold up the end. */
+#define EDDYI_LOOP_GRACE_NS (5 * EDDY_S)
+
 struct eddyi_offload_job;
 struct eddyi_task_room;
 
@@ -51,12 +55,13 @@ struct eddy_loop {
     struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
-    int budget;     /* what is left of this turn's */
-    bool stopping;  /* eddy_loop_stop was called */
-    bool ending;    /* eddy_loop_free has begun: what still starts is cancelled */
-    bool running;   /* inside run or poll */
-    bool in_wait;   /* inside driver->wait */
-    int64_t now_ns; /* the clock as of this turn */
+    int budget;       /* what is left of this turn's */
+    bool stopping;    /* eddy_loop_stop was called */
+    bool ending;      /* eddy_loop_free has begun: what still starts is cancelled */
+    int64_t grace_ns; /* while `ending`: when shields without a deadline end */
+    bool running;     /* inside run or poll */
+    bool in_wait;     /* inside driver->wait */
+    int64_t now_ns;   /* the clock as of this turn */
     struct eddyi_heap timers;
     struct eddyi_pool pool; /* free buffers */
 
@@ -90,6 +95,10 @@ struct eddy_loop {
     void (*tasks_drain)(eddy_loop *loop);
     void (*tasks_done)(eddy_loop *loop); /* free: give the room's memory back */
     bool (*tasks_idle)(eddy_loop *loop); /* about to sleep: trim stacks */
+
+    struct eddyi_list callbacks; /* of futures, to run here: futures/callback.c's */
+    /* free: cancel the futures that they wait for. NULL: there never was one */
+    void (*callbacks_drain)(eddy_loop *loop);
 };
 
 /* the loop that runs on this thread now, or NULL */
@@ -106,6 +115,9 @@ static inline bool eddyi_loop_is_bound_here(const eddy_loop *loop) {
     return atomic_load_explicit(&loop->bound, memory_order_acquire) &&
            pthread_equal(loop->thread, pthread_self());
 }
+
+/* The loop is to be freed: cancels what runs on it, and what will yet start. Its thread. */
+void eddyi_loop_end(eddy_loop *loop);
 
 /* As eddy_loop_run, and returns as soon as *done is true. */
 int eddyi_loop_run_until(eddy_loop *loop, const bool *done);

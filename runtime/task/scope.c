@@ -104,6 +104,14 @@ static void expire(struct eddyi_timer *timer) {
     eddyi_scope_raise(scope, -ETIME);
 }
 
+void eddyi_scope_limit(struct eddyi_scope *scope) {
+    if (scope->shield && scope->deadline_ns == EDDY_NEVER) {
+        scope->deadline_ns = scope->loop->grace_ns;
+        scope->timer.fire = expire;
+        eddyi_timer_arm(scope->loop, &scope->timer, scope->deadline_ns);
+    }
+}
+
 /* ---- its tasks ------------------------------------------------------------------------------- */
 
 struct spawner {
@@ -239,6 +247,9 @@ static int64_t deadline_of(eddy_loop *loop, const eddy_scope_opts *opts) {
         int64_t timeout_ns = opts->timeout_ns == EDDY_ZERO ? 0 : opts->timeout_ns;
         int64_t end_ns = add_saturating(now_ns, timeout_ns);
         deadline_ns = end_ns < deadline_ns ? end_ns : deadline_ns;
+    }
+    if (opts->shield && loop->ending && deadline_ns == EDDY_NEVER) {
+        deadline_ns = loop->grace_ns;
     }
     return deadline_ns;
 }

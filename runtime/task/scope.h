@@ -14,7 +14,8 @@
  *     it was cancelled           every suspending call returns -ECANCELED (outranks -ETIME)
  *     a task in it failed        the others and the body see -ECANCELED; leave returns the failure
  * Scopes nest, and a task's children inherit all of it. A shielded scope keeps the outer cancel and
- * the outer deadline out, for cleanup that must suspend; give it a deadline of its own.
+ * the outer deadline out, for cleanup that must suspend; give it a deadline of its own. (Without
+ * one it gets five seconds, and then -ETIME, when its loop is freed.)
  */
 #ifndef EDDY_RUNTIME_TASK_SCOPE_H
 #define EDDY_RUNTIME_TASK_SCOPE_H

@@ -59,6 +59,8 @@ void eddyi_scope_init(struct eddyi_scope *scope, struct eddyi_scope *parent, edd
                       struct eddy_task *owner);
 /* Takes it out of the tree; nothing may be left in it. */
 void eddyi_scope_done(struct eddyi_scope *scope);
+/* The scope's loop is being freed: a shield without a deadline gets that of the loop's grace. */
+void eddyi_scope_limit(struct eddyi_scope *scope);
 /* Raises the scope's code to -ETIME or -ECANCELED and tells everything below. */
 void eddyi_scope_raise(struct eddyi_scope *scope, int code);
 /* Waits until no spawned task is left, then releases the futures. Not refused by a cancel. */

@@ -19,6 +19,12 @@ static _Atomic uint64_t last_id;
 
 static void drain(eddy_loop *loop) {
     eddyi_scope_raise(&loop->tasks->root, -ECANCELED);
+    EDDYI_LIST_EACH(node, &loop->tasks->all) {
+        eddy_task *task = EDDYI_LIST_ENTRY(node, eddy_task, in_loop);
+        for (struct eddyi_scope *scope = task->scope; scope != &task->root; scope = scope->parent) {
+            eddyi_scope_limit(scope);
+        }
+    }
 }
 
 static void reclaim(eddy_task *task) {
