@@ -31,8 +31,7 @@ test:
 bench:
 	@test -n "$(BENCH)" || { echo "which one? make bench BENCH=name" >&2; exit 2; }
 	@tools/install-packages.sh bench
-	@tools/build.sh release
-	@mkdir -p build/bench
+	@tools/build.sh release --target all peers
 	@bench/run $(BENCH)
 
 install:

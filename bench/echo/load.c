@@ -3,22 +3,22 @@
  * The load for the echo servers: connections that each send a message, wait for all of it to come
  * back, and send the next.
  *
- *     echo_load PORT CONNECTIONS BYTES SECONDS
+ *     echo_load PORT PID CONNECTIONS BYTES SECONDS
  *
- * Prints messages a second, and the median and the 99th percentile of the round trip in
- * microseconds.
+ * After a quarter of a second of warming up it counts for SECONDS, and prints messages a second,
+ * the CPU that process PID used for each, and percentiles of the round trip.
  */
 #include <arpa/inet.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <netinet/tcp.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SAMPLES_MAX (1 << 22)
+#include "../cpu.h"
+#include "../samples.h"
+
+#define WARM_UP_NS 250000000
 
 struct peer {
     int fd;
@@ -27,23 +27,17 @@ struct peer {
 };
 
 static char message[64 * 1024];
-static uint32_t samples[SAMPLES_MAX]; /* round trips in units of 100 ns */
-static size_t sample_count;
+static uint64_t messages; /* that came back while counting */
+static bool counting;
 
 static void die(const char *what) {
     perror(what);
     exit(1);
 }
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static void send_message(struct peer *peer, size_t bytes) {
+static void send_message(struct peer *peer, size_t bytes, int64_t present_ns) {
     peer->missing = bytes;
-    peer->sent_ns = now_ns();
+    peer->sent_ns = present_ns;
     if (send(peer->fd, message, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) {
         die("send");
     }
@@ -71,45 +65,16 @@ static void receive(struct peer *peer, size_t bytes) {
     }
     peer->missing -= (size_t)n;
     if (peer->missing == 0) {
-        if (sample_count < SAMPLES_MAX) {
-            samples[sample_count++] = (uint32_t)((now_ns() - peer->sent_ns) / 100);
+        int64_t present_ns = now_ns();
+        if (counting) {
+            messages++;
+            sample(present_ns - peer->sent_ns);
         }
-        send_message(peer, bytes);
+        send_message(peer, bytes, present_ns);
     }
 }
 
-static int compare(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a;
-    uint32_t y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-int main(int argc, char **argv) {
-    if (argc != 5) {
-        fprintf(stderr, "usage: %s PORT CONNECTIONS BYTES SECONDS\n", argv[0]);
-        return 2;
-    }
-    size_t count = strtoul(argv[2], NULL, 10);
-    size_t bytes = strtoul(argv[3], NULL, 10);
-    double seconds = strtod(argv[4], NULL);
-    struct sockaddr_in address = {
-        .sin_family = AF_INET,
-        .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-    };
-    struct peer *peers = calloc(count, sizeof *peers);
-    if (peers == NULL) {
-        die("calloc");
-    }
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    for (size_t i = 0; i < count; i++) {
-        connect_peer(&peers[i], &address, epoll);
-    }
-    int64_t begin_ns = now_ns();
-    int64_t end_ns = begin_ns + (int64_t)(seconds * 1e9);
-    for (size_t i = 0; i < count; i++) {
-        send_message(&peers[i], bytes);
-    }
+static void exchange_until(int64_t end_ns, int epoll, size_t bytes) {
     while (now_ns() < end_ns) {
         struct epoll_event events[256];
         int ready = epoll_wait(epoll, events, 256, 100);
@@ -117,12 +82,42 @@ int main(int argc, char **argv) {
             receive(events[i].data.ptr, bytes);
         }
     }
-    double taken = (double)(now_ns() - begin_ns) / 1e9;
-    qsort(samples, sample_count, sizeof samples[0], compare);
-    size_t half = sample_count / 2;
-    size_t tail = sample_count * 99 / 100;
-    printf("%.0f %.1f %.1f\n", (double)sample_count / taken, samples[half] / 10.0,
-           samples[tail] / 10.0);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) {
+        fprintf(stderr, "usage: %s PORT PID CONNECTIONS BYTES SECONDS\n", argv[0]);
+        return 2;
+    }
+    size_t count = strtoul(argv[3], NULL, 10);
+    size_t bytes = strtoul(argv[4], NULL, 10);
+    double seconds = strtod(argv[5], NULL);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)),
+        .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    };
+    struct peer *peers = calloc(count, sizeof *peers);
+    if (peers == NULL || bytes > sizeof message) {
+        die("too much");
+    }
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    for (size_t i = 0; i < count; i++) {
+        connect_peer(&peers[i], &address, epoll);
+    }
+    for (size_t i = 0; i < count; i++) {
+        send_message(&peers[i], bytes, now_ns());
+    }
+    exchange_until(now_ns() + WARM_UP_NS, epoll, bytes);
+    counting = true;
+    int64_t cpu_before_ns = cpu_ns_of(argv[2]);
+    int64_t begin_ns = now_ns();
+    exchange_until(begin_ns + (int64_t)(seconds * 1e9), epoll, bytes);
+    int64_t taken_ns = now_ns() - begin_ns;
+    int64_t cpu_ns = cpu_ns_of(argv[2]) - cpu_before_ns;
+    printf("per_s %.0f\n", (double)messages * 1e9 / (double)taken_ns);
+    printf("cpu_us %.3f\n", (double)cpu_ns / 1e3 / (double)messages);
+    print_percentiles();
     free(peers);
     return 0;
 }
