@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A million timers on libuv: created and cancelled, created and fired. Its clock has milliseconds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <uv.h>
+
+#include "../cpu.h"
+#include "timers.h"
+
+static uint32_t fired;
+
+static void count(uv_timer_t *timer) {
+    (void)timer;
+    fired++;
+}
+
+int main(void) {
+    uv_loop_t *loop = uv_default_loop();
+    uv_timer_t *timers = calloc(TIMERS, sizeof *timers);
+    if (timers == NULL) {
+        return 1;
+    }
+    int64_t begin_ns = now_ns();
+    for (uint32_t i = 0; i < TIMERS; i++) {
+        uv_timer_init(loop, &timers[i]);
+        uv_timer_start(&timers[i], count, 1000000 + (uint64_t)duration_ns(i) / 1000000, 0);
+    }
+    for (uint32_t i = 0; i < TIMERS; i++) {
+        uv_timer_stop(&timers[i]);
+    }
+    printf("cancel_ns %.3f\n", (double)(now_ns() - begin_ns) / TIMERS);
+
+    uv_update_time(loop);
+    begin_ns = now_ns();
+    for (uint32_t i = 0; i < TIMERS; i++) {
+        uv_timer_start(&timers[i], count, (uint64_t)duration_ns(i) / 1000000, 0);
+    }
+    uv_run(loop, UV_RUN_DEFAULT);
+    printf("fire_ns %.3f\n", (double)(now_ns() - begin_ns) / TIMERS);
+    free(timers);
+    return fired == TIMERS ? 0 : 1;
+}
