@@ -4,14 +4,10 @@
  * receive into provided buffers, copied to the connection's own, sends queued and submitted
  * together. Prints its port.
  */
-#include <arpa/inet.h>
-#include <liburing.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
+
+#include "../ring.h"
 
 #define BUFFERS 512
 #define BUFFER_SIZE (16 * 1024)
@@ -26,48 +22,29 @@ struct connection {
     char bytes[2 * BUFFER_SIZE];
 };
 
-static struct io_uring ring;
 static struct io_uring_buf_ring *provided;
 static char *buffers;
 static struct connection *connections[65536];
 
-static void die(const char *what, int error) {
-    fprintf(stderr, "%s: %s\n", what, strerror(error));
-    exit(1);
-}
-
-static struct io_uring_sqe *next_sqe(unsigned kind, int fd) {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-    while (sqe == NULL) {
-        io_uring_submit(&ring);
-        sqe = io_uring_get_sqe(&ring);
-    }
-    sqe->user_data = (uint64_t)kind << 32 | (unsigned)fd;
-    return sqe;
-}
-
 static void accept_on(int listener) {
-    struct io_uring_sqe *sqe = next_sqe(ACCEPT, listener);
-    uint64_t data = sqe->user_data;
+    struct io_uring_sqe *sqe = next_sqe();
     io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
-    sqe->user_data = data;
+    mark(sqe, ACCEPT, listener);
 }
 
 static void receive_on(int fd) {
-    struct io_uring_sqe *sqe = next_sqe(RECEIVE, fd);
-    uint64_t data = sqe->user_data;
+    struct io_uring_sqe *sqe = next_sqe();
     io_uring_prep_recv_multishot(sqe, fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = GROUP;
-    sqe->user_data = data;
+    mark(sqe, RECEIVE, fd);
 }
 
 static void send_rest(struct connection *connection) {
-    struct io_uring_sqe *sqe = next_sqe(SEND, connection->fd);
-    uint64_t data = sqe->user_data;
+    struct io_uring_sqe *sqe = next_sqe();
     io_uring_prep_send(sqe, connection->fd, connection->bytes + connection->start,
                        connection->end - connection->start, MSG_NOSIGNAL);
-    sqe->user_data = data;
+    mark(sqe, SEND, connection->fd);
     connection->sending = true;
 }
 
@@ -135,28 +112,7 @@ static void sent(const struct io_uring_cqe *cqe, struct connection *connection) 
     }
 }
 
-static int listen_somewhere(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(listener, (struct sockaddr *)&address, len) < 0 || listen(listener, 4096) < 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &len) < 0) {
-        die("listen", errno);
-    }
-    printf("%u\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return listener;
-}
-
-static void start_ring(void) {
-    struct io_uring_params params = {
-        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
-        .cq_entries = 4096,
-    };
-    int error = io_uring_queue_init_params(256, &ring, &params);
-    if (error < 0) {
-        die("io_uring_queue_init_params", -error);
-    }
+static void provide_all(void) {
     size_t size = BUFFERS * sizeof(struct io_uring_buf);
     if (posix_memalign((void **)&provided, 4096, size) != 0 ||
         posix_memalign((void **)&buffers, 4096, (size_t)BUFFERS * BUFFER_SIZE) != 0) {
@@ -165,7 +121,7 @@ static void start_ring(void) {
     struct io_uring_buf_reg reg = {
         .ring_addr = (uint64_t)(uintptr_t)provided, .ring_entries = BUFFERS, .bgid = GROUP};
     io_uring_buf_ring_init(provided);
-    error = io_uring_register_buf_ring(&ring, &reg, 0);
+    int error = io_uring_register_buf_ring(&ring, &reg, 0);
     if (error < 0) {
         die("io_uring_register_buf_ring", -error);
     }
@@ -177,31 +133,22 @@ static void start_ring(void) {
 static void complete(const struct io_uring_cqe *cqe) {
     int fd = (int)(cqe->user_data & UINT32_MAX);
     switch (cqe->user_data >> 32) {
-        case ACCEPT:
-            accepted(cqe, fd);
-            break;
-        case RECEIVE:
-            received(cqe, connections[fd]);
-            break;
-        default:
-            sent(cqe, connections[fd]);
-            break;
+    case ACCEPT:
+        accepted(cqe, fd);
+        break;
+    case RECEIVE:
+        received(cqe, connections[fd]);
+        break;
+    default:
+        sent(cqe, connections[fd]);
+        break;
     }
 }
 
 int main(void) {
     int listener = listen_somewhere();
     start_ring();
+    provide_all();
     accept_on(listener);
-    for (;;) {
-        io_uring_submit_and_wait(&ring, 1);
-        struct io_uring_cqe *cqe;
-        unsigned head;
-        unsigned seen = 0;
-        io_uring_for_each_cqe(&ring, head, cqe) {
-            complete(cqe);
-            seen++;
-        }
-        io_uring_cq_advance(&ring, seen);
-    }
+    run_ring(complete);
 }
