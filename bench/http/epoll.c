@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A responder on epoll and nothing else: the limit for an HTTP server. It looks for the end of a
- * head and answers with a fixed response. Prints its port. With `close` as its argument it ends each
- * connection after its response.
+ * head and answers with a fixed response. Prints its port. With `close` as its argument it ends
+ * each connection after its response.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>

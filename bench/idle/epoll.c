@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server of lines on epoll and nothing else: one buffer for all, what is left of a line stays with
- * its connection. Prints its port. */
+/* A server of lines on epoll and nothing else: one buffer for all, what is left of a line stays
+ * with its connection. Prints its port. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>

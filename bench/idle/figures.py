@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of what waits: 10,000 connections that have echoed one line, and 100,000 sleeping tasks."""
+"""Memory of what waits: 10,000 connections that echoed one line, and 100,000 sleeping tasks."""
 import os
 import resource
 import subprocess

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A million timers on libuv: created and cancelled, created and fired. Its clock has milliseconds. */
+/* A million timers on libuv, whose clock has milliseconds: created and cancelled, created and
+ * fired. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
