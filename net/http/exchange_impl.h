@@ -52,6 +52,8 @@ struct eddy_http_exchange {
 
 /* Makes `x` ready for the next request on its connection. */
 void eddyi_http_request_reset(eddy_http_exchange *x);
+/* Whether the client waits to be told to send its body, which it has not been. */
+bool eddyi_http_request_is_uninvited(const eddy_http_exchange *x);
 /* Drops what the handler left of the body: 0, or an error after which the connection must end. */
 int eddyi_http_request_drop_body(eddy_http_exchange *x);
 

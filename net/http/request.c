@@ -28,12 +28,14 @@ eddy_stream *eddy_http_request_peer(const eddy_http_exchange *x) {
 static int begin_body(eddy_http_exchange *x) {
     x->body_begun = true;
     x->body_since_ns = eddy_loop_now(eddy_loop_current());
-    if (!x->framing.expect_continue || eddy_reader_buffered(x->reader) > 0) {
+    bool is_told = x->flushed || eddy_reader_buffered(x->reader) > 0;
+    if (!x->framing.expect_continue || is_told) {
         return 0;
     }
-    /* Older responses first, in their order; a response of this request was not begun, or it comes
-     * after. */
-    int r = x->phase == EDDYI_HTTP_NOT_BEGUN ? eddyi_http_response_flush(x) : 0;
+    /* Older responses first, in their order; what has begun of this one comes after. */
+    int r = x->begun_at == 0 ? 0 : eddy_stream_write(x->peer, x->out.data, x->begun_at);
+    eddy_buffer_consume(&x->out, x->begun_at);
+    x->begun_at = 0;
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     return r < 0 ? r : eddy_stream_write(x->peer, go_on, sizeof go_on - 1);
 }
@@ -109,11 +111,15 @@ int64_t eddy_http_request_read(eddy_http_exchange *x, void *dst, size_t cap) {
     return n;
 }
 
+bool eddyi_http_request_is_uninvited(const eddy_http_exchange *x) {
+    return !x->body_done && !x->body_begun && x->framing.expect_continue;
+}
+
 int eddyi_http_request_drop_body(eddy_http_exchange *x) {
     char dropped[4096];
     uint64_t limit = x->body_read + DROP_MAX_BYTES;
-    if (!x->body_done && !x->body_begun && x->framing.expect_continue) {
-        return EDDY_EHTTP_BODY; /* it was never invited: whether it comes nobody knows */
+    if (eddyi_http_request_is_uninvited(x)) {
+        return EDDY_EHTTP_BODY; /* whether it comes nobody knows */
     }
     while (!x->body_done) {
         int64_t n = eddy_http_request_read(x, dropped, sizeof dropped);

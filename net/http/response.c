@@ -108,6 +108,7 @@ static int end_head(eddy_http_exchange *x, int64_t length) {
     } else if (announces) {
         x->keep_alive = false; /* the connection's end is the body's */
     }
+    x->keep_alive &= !eddyi_http_request_is_uninvited(x);
     x->keep_alive &= !eddy_serve_draining(x->peer) || is_followed(x);
     if (r == 0 && !x->keep_alive) {
         r = eddy_http_write_field(&x->out, "Connection", eddy_slice_of("close"));
@@ -259,11 +260,11 @@ int64_t eddyi_http_response_finish(eddy_http_exchange *x, int64_t r) {
     }
     if (r >= 0 && x->phase == EDDYI_HTTP_BODY) {
         if (x->announced > 0 && !x->no_body) {
-            /* shorter than announced: only the connection's end can say so */
-            return EDDY_EHTTP_BODY;
+            r = EDDY_EHTTP_RESPONSE; /* shorter than announced */
+        } else if (x->chunks) {
+            r = eddy_buffer_append_slice(&x->out, eddy_slice_of(EDDY_HTTP_CHUNK_END));
         }
-        r = x->chunks ? eddy_buffer_append_slice(&x->out, eddy_slice_of(EDDY_HTTP_CHUNK_END)) : 0;
-        x->phase = EDDYI_HTTP_SENT;
+        x->phase = r < 0 ? x->phase : EDDYI_HTTP_SENT;
     }
     if (r < 0 && !x->flushed && r != -ECANCELED && r != -ETIME) {
         int status = r == EDDY_EHTTP_TOO_LARGE ? 413

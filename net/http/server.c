@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include <eddy/net/http/exchange_impl.h>
+#include <eddy/net/tcp.h>
 #include <eddy/runtime/base/error.h>
+#include <eddy/runtime/io/memory.h>
 #include <eddy/runtime/task/scope.h>
 
 #define BODY_MAX_DEFAULT_BYTES (64 * 1024 * 1024)
@@ -198,6 +200,16 @@ static int64_t exchange(eddy_http_exchange *x, eddy_http_fn handler, void *arg) 
     return r < 0 ? r : x->keep_alive;
 }
 
+/* Where the connection's end is the body's, only a reset says that the body is not whole. */
+static void cut(eddy_http_exchange *x) {
+    if (x->phase != EDDYI_HTTP_BODY || x->chunks || x->announced != EDDY_HTTP_LENGTH_UNKNOWN) {
+        return;
+    }
+    if (eddy_tcp_opts_set(x->peer, &(eddy_tcp_opts){.linger = true}) == -ENOTSOCK) {
+        eddy_memory_reset(x->peer);
+    }
+}
+
 /* The client may still be sending what nobody will read. Closing at once would reset the
  * connection, and the last answer with it; so what comes is dropped, up to so much and so long. */
 static int64_t linger(eddy_http_exchange *x) {
@@ -233,7 +245,9 @@ int64_t eddy_http_connection(eddy_stream *peer, eddy_http_fn handler, void *arg,
         r = exchange(&x, handler, arg);
     }
     r = r < 0 ? r : eddyi_http_response_flush(&x);
-    if (r == 0 && x.linger) {
+    if (r < 0) {
+        cut(&x);
+    } else if (x.linger) {
         r = linger(&x);
     }
     eddy_reader_free(x.reader);
@@ -255,18 +269,9 @@ static int64_t serve_one(eddy_stream *peer, void *arg) {
     return eddy_http_connection(peer, site->handler, site->arg, site->opts);
 }
 
-static void pass_on_error(int64_t error, const eddy_address *peer, void *arg) {
-    const struct site *site = arg;
-    site->opts->serve.on_error(error, peer, site->arg);
-}
-
 int64_t eddy_http_serve(eddy_listener *listener, eddy_http_fn handler, void *arg,
                         const eddy_http_opts *opts) {
     struct site site = {handler, arg, opts};
-    eddy_serve_opts serve = {0};
-    if (opts != NULL) {
-        serve = opts->serve;
-        serve.on_error = opts->serve.on_error == NULL ? NULL : pass_on_error;
-    }
-    return eddy_serve(listener, handler == NULL ? NULL : serve_one, &site, &serve);
+    return eddy_serve(listener, handler == NULL ? NULL : serve_one, &site,
+                      opts == NULL ? NULL : &opts->serve);
 }

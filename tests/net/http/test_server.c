@@ -2,157 +2,7 @@
 /* The server, from its clients' side: bytes in, bytes out, over real connections of each driver. */
 #include <eddy/net/http/server.h>
 
-#include <stdio.h>
-#include <string.h>
-
-#include <eddy/net/tcp.h>
-#include <eddy/runtime/base/memory.h>
-#include <eddy/runtime/task/scope.h>
-
-#include "test.h"
-
-struct site {
-    char address[EDDY_ADDRESS_TEXT_MAX];
-    eddy_listener *listener;
-    eddy_http_opts opts;
-    int answered;
-    int statuses[64]; /* as on_response saw them */
-    int status_count;
-};
-
-static struct site site;
-
-/* "/echo" gives the (short) body back, "/size/N" a body of N bytes, "/stream" pieces, "/fail" an
- * error, "/late" one after the body has begun, "/forget" nothing; all else "hello". */
-static int64_t echo(eddy_http_exchange *x) {
-    char buf[777];
-    size_t len = 0;
-    int64_t n;
-    while ((n = eddy_http_request_read(x, buf + len, sizeof buf - len)) > 0) {
-        len += (size_t)n;
-    }
-    int64_t r = n < 0 ? n : eddy_http_response_begin(x, 200);
-    r = r < 0 ? r : eddy_http_response_stream(x, EDDY_HTTP_LENGTH_UNKNOWN);
-    return r < 0 ? r : eddy_http_response_write(x, buf, len); /* one chunk, however it came */
-}
-
-static int64_t sized(eddy_http_exchange *x, size_t size) {
-    static char bytes[256 * 1024];
-    memset(bytes, 'b', sizeof bytes);
-    int64_t r = eddy_http_response_begin(x, 200);
-    return r < 0 ? r : eddy_http_response_body(x, eddy_slice_from(bytes, size));
-}
-
-static int64_t pieces(eddy_http_exchange *x) {
-    int64_t r = eddy_http_response_begin(x, 200);
-    r = r < 0 ? r : eddy_http_response_stream(x, 9);
-    for (int i = 0; i < 3 && r == 0; i++) {
-        r = eddy_http_response_write(x, "abc", 3);
-        CHECK_OK(eddy_yield());
-    }
-    CHECK_ERR(eddy_http_response_write(x, "d", 1), -EMSGSIZE);
-    return r;
-}
-
-static int64_t handle(eddy_http_exchange *x, void *arg) {
-    struct site *mine = arg;
-    eddy_slice target = eddy_http_request_head(x)->target;
-    char path[64];
-    size_t size;
-    snprintf(path, sizeof path, "%.*s", (int)target.len, target.data);
-    mine->answered++;
-    if (strcmp(path, "/echo") == 0) {
-        return echo(x);
-    }
-    if (sscanf(path, "/size/%zu", &size) == 1) {
-        return sized(x, size);
-    }
-    if (strcmp(path, "/stream") == 0) {
-        return pieces(x);
-    }
-    if (strcmp(path, "/forget") == 0 || strcmp(path, "/fail") == 0) {
-        return strcmp(path, "/fail") == 0 ? -EIO : 0;
-    }
-    if (strcmp(path, "/late") == 0) {
-        int64_t r = eddy_http_response_begin(x, 200);
-        r = r < 0 ? r : eddy_http_response_stream(x, 100);
-        r = r < 0 ? r : eddy_http_response_write(x, "too little", 10);
-        return r < 0 ? r : -EIO;
-    }
-    CHECK_ERR(eddy_http_response_field(x, "X-Early", eddy_slice_of("1")), -EPROTO);
-    int64_t r = eddy_http_response_begin(x, 200);
-    CHECK_ERR(eddy_http_response_field(x, "X-Bad", eddy_slice_of("a\r\nb")), -EINVAL);
-    CHECK_ERR(eddy_http_response_field(x, "Content-Length", eddy_slice_of("5")), -EINVAL);
-    r = r < 0 ? r : eddy_http_response_field(x, "Content-Type", eddy_slice_of("text/plain"));
-    return r < 0 ? r : eddy_http_response_body(x, eddy_slice_of("hello"));
-}
-
-static void on_response(eddy_http_exchange *x, void *arg) {
-    struct site *mine = arg;
-    if (mine->status_count < 64) {
-        mine->statuses[mine->status_count++] = eddy_http_response_status(x);
-    }
-}
-
-static int64_t serve(void *arg) {
-    struct site *mine = arg;
-    mine->opts.on_response = on_response;
-    return eddy_http_serve(mine->listener, handle, mine, &mine->opts);
-}
-
-/* The server runs in the scope beside the case, until `stop`. */
-static void start(eddy_scope *scope) {
-    CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &site.listener));
-    eddy_address address = eddy_listener_address(site.listener);
-    CHECK_OK(eddy_address_format(&address, site.address, sizeof site.address));
-    CHECK_OK(eddy_scope_enter(scope, NULL));
-    CHECK_OK(eddy_spawn(serve, &site, 0));
-    CHECK_OK(eddy_yield());
-}
-
-static void stop(eddy_scope *scope) {
-    CHECK_OK(eddy_loop_drain(eddy_loop_current()));
-    CHECK_OK(eddy_scope_leave(scope, 0));
-}
-
-static eddy_stream *call(void) {
-    eddy_stream *stream;
-    CHECK_OK(eddy_tcp_connect(site.address, NULL, &stream));
-    return stream;
-}
-
-/* All that comes until the server closes, as text. */
-static void hear(eddy_stream *stream, char *ret_text, size_t cap) {
-    size_t at = 0;
-    int64_t n;
-    while (at + 1 < cap && (n = eddy_stream_read(stream, ret_text + at, cap - 1 - at)) > 0) {
-        at += (size_t)n;
-    }
-    ret_text[at] = '\0';
-}
-
-/* Sends, ends its side, and gives all that came back. */
-static void ask(const char *request, size_t len, char *ret_text, size_t cap) {
-    eddy_stream *stream = call();
-    int r = eddy_stream_write(stream, request, len);
-    if (r == 0) {
-        eddy_stream_shutdown(stream);
-    }
-    hear(stream, ret_text, cap);
-    CHECK_OK(eddy_stream_close(stream));
-}
-
-static int count_of(const char *text, const char *what) {
-    int count = 0;
-    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what)) {
-        count++;
-    }
-    return count;
-}
-
-#define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
-
-static char text[64 * 1024];
+#include "site.h"
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
@@ -312,6 +162,52 @@ static const struct refusal refusals[] = {
     {501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
     {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n"},
     {417, "POST / HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\nContent-Length: 1\r\n\r\nx"},
+    /* Ends of lines. */
+    {400, "GET / HTTP/1.1\rHost: a\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a\r\nX: a\nY: b\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n\tfolded\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a\r\n\n"},
+    {400, "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"},
+    /* Hosts, targets, versions. */
+    {400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n"},
+    {400, "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n"},
+    {400, "GET * HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET a HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET / http/1.1\r\nHost: a\r\n\r\n"},
+    {400, "GET / HTTP/1.1 \r\nHost: a\r\n\r\n"},
+    {505, "GET / HTTP/1.2\r\nHost: a\r\n\r\n"},
+    {400, "GET /\r\n"}, /* HTTP/0.9 */
+    {400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+    {400, "\x16\x03\x01\x02\x00\x01"}, /* TLS */
+    /* Framing. */
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+          "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"},
+    {501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n"},
+    {501, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0b"
+          "chunked\r\n\r\n0\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n"},
+    {400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 6\r\n\r\nhello"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5 5\r\n\r\nhello"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n"},
+    {400, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\nx"},
+    {413, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999\r\n\r\nx"},
+    /* Chunks. */
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+          "FFFFFFFFFFFFFFFFF\r\n"},
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n"},
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n"},
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n"},
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nb\r\nhello"},
+    {400, "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX : y\r\n\r\n"},
 };
 
 LOOP_TEST(what_can_be_read_two_ways_is_refused_once_and_the_connection_ends) {
@@ -333,6 +229,82 @@ LOOP_TEST(what_can_be_read_two_ways_is_refused_once_and_the_connection_ends) {
     stop(&scope);
 }
 
+static const char *const odd_but_clear[] = {
+    "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", /* the target's host counts */
+    "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", /* a method is the handler's business */
+    "get / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+    "GET / HTTP/1.1\r\nhOST: a\r\nX:\t \xff\x80 \t\r\n\r\n",
+    "GET /%00%2f HTTP/1.1\r\nHost: a\r\nConnection: , keep-alive,,\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n"
+    "05;a=\"b;\\\"\" ; c\r\nhello\r\n000\r\nX: y\r\n\r\n",
+};
+
+LOOP_TEST(what_can_be_read_in_one_way_only_is_answered_and_the_connection_goes_on) {
+    eddy_scope scope;
+    start(&scope);
+    for (size_t i = 0; i < sizeof odd_but_clear / sizeof odd_but_clear[0]; i++) {
+        char request[512];
+        int n = snprintf(request, sizeof request, "%s%s", odd_but_clear[i], GET("/size/1"));
+        ask(request, (size_t)n, text, sizeof text);
+        if (count_of(text, "HTTP/1.1 200 OK\r\n") != 2) {
+            fprintf(stderr, "request %zu:\n%s\nanswer:\n%s\n", i, request, text);
+        }
+        CHECK_EQ(count_of(text, "HTTP/1.1 200 OK\r\n"), 2);
+    }
+    stop(&scope);
+}
+
+LOOP_TEST(older_answers_go_out_before_a_client_is_told_to_go_on) {
+    static const char head[] = GET("/") "POST /begun HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+                                        "Expect: 100-continue\r\n\r\n";
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *stream = call();
+    CHECK_OK(eddy_stream_write(stream, head, strlen(head)));
+    size_t at = 0;
+    do {
+        int64_t n = eddy_stream_read(stream, text + at, sizeof text - 1 - at);
+        CHECK(n > 0);
+        at += (size_t)n;
+        text[at] = '\0';
+    } while (strstr(text, "HTTP/1.1 100 Continue\r\n\r\n") == NULL);
+    CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text);
+    CHECK(strstr(text, "helloHTTP/1.1 100 Continue\r\n\r\n") != NULL);
+    CHECK_OK(eddy_stream_write(stream, "body", 4));
+    CHECK_OK(eddy_stream_shutdown(stream));
+    hear(stream, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text && strstr(text, "\r\n\r\nbody") != NULL);
+    CHECK_OK(eddy_stream_close(stream));
+    stop(&scope);
+}
+
+LOOP_TEST(nobody_is_told_to_go_on_without_need) {
+    static const char unread[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+                                 "Expect: 100-continue\r\n\r\n";
+    static const char sent[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
+                               "Expect: 100-continue\r\n\r\nbody";
+    static const char old[] = "POST /echo HTTP/1.0\r\nContent-Length: 4\r\n"
+                              "Expect: 100-continue\r\n\r\nbody";
+    static const char large[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 999\r\n"
+                                "Expect: 100-continue\r\n\r\n";
+    eddy_scope scope;
+    site.opts.body_max_bytes = 100;
+    start(&scope);
+    ask(unread, strlen(unread), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text);
+    CHECK(strstr(text, "Connection: close\r\n") != NULL); /* the body may come, or not */
+    ask(sent, strlen(sent), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text && strstr(text, "body") != NULL);
+    ask(old, strlen(old), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text && strstr(text, "body") != NULL);
+    ask(large, strlen(large), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 413 ") == text);
+    stop(&scope);
+}
+
 LOOP_TEST(heads_and_bodies_over_the_limit_are_refused) {
     static char request[40 * 1024];
     eddy_scope scope;
@@ -350,6 +322,18 @@ LOOP_TEST(heads_and_bodies_over_the_limit_are_refused) {
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello world";
     ask(announced, strlen(announced), text, sizeof text);
     CHECK(strstr(text, "HTTP/1.1 413 ") == text);
+    static const char chunks[] = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+                                 "\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n" GET("/");
+    ask(chunks, strlen(chunks), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 413 ") == text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 "), 1);
+    n = snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\n");
+    for (int i = 0; i < EDDY_HTTP_FIELDS_MAX; i++) {
+        n += snprintf(request + n, sizeof request - (size_t)n, "X-%d: y\r\n", i);
+    }
+    n += snprintf(request + n, sizeof request - (size_t)n, "\r\n");
+    ask(request, (size_t)n, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 431 ") == text);
     stop(&scope);
 }
 
@@ -452,17 +436,6 @@ LOOP_TEST(a_drain_answers_the_first_request_of_whoever_was_accepted) {
         CHECK_OK(eddy_stream_close(streams[i]));
     }
     CHECK_OK(eddy_scope_leave(&scope, 0));
-}
-
-/* Reads one answer of "/", up to its last byte. */
-static void hear_hello(eddy_stream *stream) {
-    size_t at = 0;
-    do {
-        int64_t n = eddy_stream_read(stream, text + at, sizeof text - 1 - at);
-        CHECK(n > 0);
-        at += (size_t)n;
-        text[at] = '\0';
-    } while (strstr(text, "\r\n\r\nhello") == NULL);
 }
 
 LOOP_TEST(a_drain_answers_a_request_that_has_come_on_a_kept_connection) {
