@@ -27,7 +27,7 @@ static int open_cached(eddy_task *task, const struct eddyi_open *open) {
     int dirfd = open->dirfd < 0 ? AT_FDCWD : open->dirfd;
     int fd = host->open_resolve(host->ctx, dirfd, open->path, open->flags, 0,
                                 resolve_flags(open) | RESOLVE_CACHED);
-    return fd == -EINVAL || fd == -ENOSYS || fd == -EPERM ? -EAGAIN : fd;
+    return fd == -EINVAL ? -EAGAIN : fd;
 }
 
 static int64_t run_open(struct eddyi_fs_job *job) {

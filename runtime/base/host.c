@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <eddy/runtime/base/assert_impl.h>
+#include <eddy/runtime/base/beneath_impl.h>
 #include <eddy/runtime/base/cpu_impl.h>
 #include <eddy/runtime/base/host_impl.h>
 
@@ -23,6 +24,10 @@
  * from it, and users' jobs run on it, too, which may expect more than our own code needs.
  */
 #define THREAD_STACK_BYTES ((size_t)1024 * 1024)
+
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED 0x20 /* Linux 5.12 */
+#endif
 
 #define THREAD_NAME_MAX 15 /* the kernel's limit */
 
@@ -151,7 +156,18 @@ static int real_open_resolve(void *ctx, int dirfd, const char *path, int flags, 
         .mode = mode,
         .resolve = resolve,
     };
-    return (int)AGAIN_ON_EINTR(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    int fd = (int)AGAIN_ON_EINTR(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    /* KERNEL(5.6): not there. Or a seccomp filter does not know it and says so, or -EPERM, which
+     * the file itself may have meant: then the walk says it, too. */
+    if (fd == -ENOSYS || fd == -EPERM) {
+        if ((resolve & RESOLVE_CACHED) != 0) {
+            return -EAGAIN;
+        }
+        if ((resolve & RESOLVE_BENEATH) != 0) {
+            return eddyi_open_beneath(dirfd, path, flags, mode);
+        }
+    }
+    return fd;
 }
 
 static struct timespec time_of(struct statx_timestamp from) {

@@ -61,7 +61,8 @@ struct eddyi_host {
     int (*close)(void *ctx, int fd);
     /* Opens `path` as seen from the folder `dirfd`, or AT_FDCWD; gives the descriptor. */
     int (*open)(void *ctx, int dirfd, const char *path, int flags, mode_t mode);
-    /* As open, with the RESOLVE_* flags of openat2(2): RESOLVE_BENEATH, RESOLVE_CACHED ... */
+    /* As open, with the RESOLVE_* flags of openat2(2): RESOLVE_BENEATH, RESOLVE_CACHED ... Where
+     * that call is refused, RESOLVE_BENEATH is kept by walking. */
     int (*open_resolve)(void *ctx, int dirfd, const char *path, int flags, mode_t mode,
                         uint64_t resolve);
     /* What this machine knows of an open file: no server is asked, so that it does not wait. */

@@ -8,6 +8,7 @@
 #include <eddy/runtime/loop/loop_impl.h>
 
 #include "fs/fs.h"
+#include "runtime/driver/seccomp.h"
 
 enum { MANY = 10000 };
 
@@ -68,7 +69,7 @@ LOOP_TEST(what_is_no_folder_is_refused) {
     CHECK_PTR_EQ(dir, NULL);
 }
 
-LOOP_TEST(nothing_outside_of_a_folder_is_reached_from_it) {
+static void check_confinement(void) {
     eddy_dir *root;
     eddy_dir *dir = NULL;
     eddy_stream *file = NULL;
@@ -98,6 +99,21 @@ LOOP_TEST(nothing_outside_of_a_folder_is_reached_from_it) {
     CHECK_OK(eddy_dir_open_at(root, "sub/..", &dir));
     CHECK_OK(eddy_dir_close(dir));
     CHECK_OK(eddy_dir_close(root));
+}
+
+LOOP_TEST(nothing_outside_of_a_folder_is_reached_from_it) {
+    check_confinement();
+}
+
+/* As in a container whose runtime is older than openat2, and on a kernel that is. */
+LOOP_TEST(nothing_outside_is_reached_where_openat2_is_not_permitted) {
+    refuse_call(SYS_openat2, 0, 0, EPERM);
+    check_confinement();
+}
+
+LOOP_TEST(nothing_outside_is_reached_where_openat2_is_not_there) {
+    refuse_call(SYS_openat2, 0, 0, ENOSYS);
+    check_confinement();
 }
 
 /* ---- a listing that hangs, as on a dead mount ------------------------------------------------ */
