@@ -2,6 +2,7 @@
 #include <eddy/runtime/driver/uring_impl.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -162,6 +163,17 @@ static void init(struct eddyi_uring *u, eddy_loop *loop) {
     eddyi_list_init(&u->dirty);
 }
 
+/* A seccomp filter may let a ring be made, and refuse its use: without this that would show in the
+ * first turn, when it is too late to take another driver. A ring that is disabled says -EBADFD. */
+static int check_enter(struct eddyi_uring *u, char *reason, size_t size) {
+    int r = io_uring_enter2((unsigned)u->ring.ring_fd, 0, 0, 0, NULL, _NSIG / 8);
+    if (r >= 0 || r == -EBADFD) {
+        return 0;
+    }
+    say(reason, size, "io_uring_enter", r);
+    return r;
+}
+
 static int open_ring(struct eddyi_uring *u, const struct eddyi_driver_opts *opts, char *reason,
                      size_t size) {
     struct io_uring_params params;
@@ -183,7 +195,8 @@ static int open_ring(struct eddyi_uring *u, const struct eddyi_driver_opts *opts
         snprintf(reason, size, "io_uring is older than Linux 6.1 here; epoll does better");
         return -ENOSYS;
     }
-    return check_features(u, params.features, reason, size);
+    r = check_enter(u, reason, size);
+    return r < 0 ? r : check_features(u, params.features, reason, size);
 }
 
 static void give_back(struct eddyi_uring *u, bool forked) {
