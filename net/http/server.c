@@ -20,8 +20,9 @@
 #define LINGER_MAX_NS (2 * EDDY_S)
 
 /* How long a drain waits for a request that may be under way: for the first one of a connection
- * that was accepted last, and for one that came together with the drain on a kept connection. */
-#define DRAIN_FIRST_WAIT_NS (250 * EDDY_MS)
+ * that was accepted last (a packet may be lost, and be sent again), and for one that came together
+ * with the drain on a kept connection. */
+#define DRAIN_FIRST_WAIT_NS EDDY_S
 #define DRAIN_WAIT_NS (10 * EDDY_MS)
 
 /* A buffer larger than this is given back while a connection waits for its next request. */

@@ -50,8 +50,7 @@ typedef struct eddy_http_opts {
  * Errors:  as eddy_serve.
  * Threads: fiber, on the listener's loop.
  * Cancel:  as eddy_serve. In a drain what was sent by then is answered, the last of it with
- *          Connection: close; idle connections end, one that has had no request yet after a quarter
- *          of a second.
+ *          Connection: close; idle connections end, one that has had no request yet after a second.
  */
 EDDY_API int64_t eddy_http_serve(eddy_listener *listener, eddy_http_fn handler, void *arg,
                                  const eddy_http_opts *opts);

@@ -362,11 +362,6 @@ LOOP_TEST(a_thousand_pipelined_requests_are_answered_in_order) {
     stop(&scope);
 }
 
-/* What takes 10 s by default is waited for in virtual time; real drivers have smaller limits. */
-static bool is_virtual(void) {
-    return strcmp(test_driver(), "sim") == 0;
-}
-
 static eddy_event heard;
 
 static int64_t listen_to(void *arg) {
