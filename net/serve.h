@@ -28,8 +28,9 @@ EDDY_BEGIN_DECLS
  * to on_error and ends nothing but this connection. */
 typedef int64_t (*eddy_serve_fn)(eddy_stream *peer, void *arg);
 
-/* Counters of a server, which starts from what they are; each may be read at any time from any
- * thread, with __atomic_load_n. */
+/* Counters of a server, which starts from what they are. While it serves, its loops change them:
+ * any thread may read each with __atomic_load_n (__ATOMIC_RELAXED), and two of them need not be of
+ * one moment. When eddy_serve has returned they are final, and its caller may just read them. */
 typedef struct eddy_serve_stats {
     uint64_t accepted; /* connections whose task was started */
     uint64_t active;   /* of them, those that have not ended */

@@ -508,7 +508,7 @@ LOOP_TEST(drain_that_takes_too_long_cancels_the_rest) {
     }
 }
 
-LOOP_TEST(drain_works_while_accepting_pauses) {
+static int64_t drain_in_a_pause_ns(void) {
     struct server server = {.handler = echo, .opts.max_accepts_per_s = 1};
     start(&server);
     eddy_stream *client = connect_client(&server);
@@ -517,7 +517,15 @@ LOOP_TEST(drain_works_while_accepting_pauses) {
     CHECK_OK(eddy_stream_close(client));
     int64_t start_ns = eddy_loop_now(eddy_loop_current());
     drain_and_wait(&server);
-    CHECK(eddy_loop_now(eddy_loop_current()) - start_ns < 500 * EDDY_MS || test_is_slow());
+    return eddy_loop_now(eddy_loop_current()) - start_ns;
+}
+
+/* It does not wait for the next second, which a busy machine may let pass now and then. */
+LOOP_TEST(drain_works_while_accepting_pauses) {
+    int tries = 0;
+    while (drain_in_a_pause_ns() >= 500 * EDDY_MS) {
+        CHECK(++tries < 10);
+    }
 }
 
 LOOP_TEST(drain_before_the_first_turn_of_a_server_counts) {
@@ -726,8 +734,8 @@ static int64_t serve_in_group(void *arg) {
     while (__atomic_load_n(&server.stats.active, __ATOMIC_RELAXED) > 0) {
         CHECK_OK(eddy_sleep(EDDY_MS));
     }
-    CHECK_EQ(server.stats.accepted, CLIENTS);
     drain_and_wait(&server);
+    CHECK_EQ(server.stats.accepted, CLIENTS); /* final now: until then other loops may write it */
     return 0;
 }
 
@@ -755,6 +763,19 @@ static int some_sockets(void *ctx, int domain, int type, int protocol) {
     return sockets_left-- > 0 ? full_host->socket(ctx, domain, type, protocol) : -EMFILE;
 }
 
+/* A running loop's host is for its own thread to change. */
+static int64_t take_host(void *arg) {
+    eddy_loop_current()->host = *(const struct eddyi_host **)arg;
+    return 0;
+}
+
+static void give_host(eddy_loop_group *group, const struct eddyi_host *host) {
+    for (unsigned i = 0; i < eddy_loop_group_count(group); i++) {
+        eddy_loop *loop = eddy_loop_group_loop(group, i);
+        CHECK_EQ(eddy_await(eddy_task_start_on(loop, take_host, &host, sizeof host)), 0);
+    }
+}
+
 static int64_t fail_in_group(void *arg) {
     eddy_loop_group *group = arg;
     unsigned count = eddy_loop_group_count(group);
@@ -765,13 +786,9 @@ static int64_t fail_in_group(void *arg) {
     for (unsigned i = 1; i < count; i++) {
         eddy_listener *listener = listen_on("127.0.0.1:0", NULL);
         sockets_left = (int)i - 1;
-        for (unsigned k = 0; k < count; k++) {
-            eddy_loop_group_loop(group, k)->host = &host;
-        }
+        give_host(group, &host);
         CHECK_ERR(eddy_serve(listener, echo, NULL, NULL), -EMFILE);
-        for (unsigned k = 0; k < count; k++) {
-            eddy_loop_group_loop(group, k)->host = full_host;
-        }
+        give_host(group, full_host);
     }
     CHECK_OK(serve_once(NULL));
     return test_each_allocation_fails(serve_once, NULL) > 0 ? 0 : -EINVAL;
@@ -827,9 +844,6 @@ TEST(cancel_reaches_the_connections_of_all_loops) {
 }
 
 TEST(server_that_cannot_start_on_all_loops_serves_on_none) {
-#ifdef __SANITIZE_THREAD__
-    SKIP("it changes the host of loops that run, which is a race of its own");
-#endif
     in_group(fail_in_group, NULL);
 }
 
