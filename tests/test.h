@@ -37,7 +37,7 @@
 #define TEST(name) TEST_CASE_(name, test_run_plain, 0)
 /* The body is a function that returns nothing; suspending calls may be made in it. */
 #define LOOP_TEST(name) TEST_CASE_(name, test_run_in_loop, 0)
-/* For a case that needs longer than the usual 30 seconds (four times that under a sanitizer). */
+/* For a case that needs longer than the usual 60 seconds (four times that under a sanitizer). */
 #define TEST_TIMEOUT(name, seconds) TEST_CASE_(name, test_run_plain, seconds)
 #define LOOP_TEST_TIMEOUT(name, seconds) TEST_CASE_(name, test_run_in_loop, seconds)
 

@@ -347,7 +347,7 @@ static int64_t exchange_on_a_loop(void *arg) {
     return result;
 }
 
-TEST_TIMEOUT(rule_11_running_out_of_memory_is_an_error_wherever_it_happens, 60) {
+TEST_TIMEOUT(rule_11_running_out_of_memory_is_an_error_wherever_it_happens, 120) {
     CHECK(test_each_allocation_fails(exchange_on_a_loop, NULL) > 4);
 }
 

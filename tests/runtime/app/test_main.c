@@ -325,11 +325,30 @@ static int64_t echo(eddy_stream *peer, void *arg) {
     return n;
 }
 
+static eddy_address server_address;
+static _Atomic bool listening;
+
 static int64_t serve_here(void *arg) {
     eddy_listener *listener;
     (void)arg;
     CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &listener));
+    server_address = eddy_listener_address(listener);
+    atomic_store(&listening, true);
     return eddy_serve(listener, echo, NULL, &(eddy_serve_opts){.one_loop = true});
+}
+
+static void wait_until_served(void) {
+    char text[EDDY_ADDRESS_TEXT_MAX];
+    char byte = 'x';
+    eddy_stream *stream;
+    while (!atomic_load(&listening)) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+    CHECK_OK(eddy_address_format(&server_address, text, sizeof text));
+    CHECK_OK(eddy_tcp_connect(text, NULL, &stream));
+    CHECK_OK(eddy_stream_write(stream, &byte, 1));
+    CHECK_EQ(eddy_stream_read(stream, &byte, 1), 1);
+    CHECK_OK(eddy_stream_close(stream));
 }
 
 /* Signals once it serves: a server on another loop drains as well. */
@@ -339,7 +358,7 @@ static int64_t serve_elsewhere(void *arg) {
     (void)arg;
     CHECK_OK(eddy_scope_enter(&scope, NULL));
     CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, 1), serve_here, NULL, 0));
-    CHECK_OK(eddy_sleep(100 * EDDY_MS));
+    wait_until_served();
     CHECK_EQ(kill(getpid(), SIGTERM), 0);
     return eddy_scope_leave(&scope, 9);
 }

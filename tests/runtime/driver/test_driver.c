@@ -613,13 +613,15 @@ TEST(an_end_may_cancel_the_other_operations_of_its_handle) {
 
 TEST(wait_ends_at_the_deadline_and_not_before) {
     eddy_loop *loop = trial_loop();
+    int64_t least = INT64_MAX; /* a busy machine may stop us at any time, but not each time */
     for (int i = 0; i < 10; i++) {
         int64_t before = eddy_loop_now(loop);
         run_for(loop, 1500 * EDDY_US);
         int64_t took = eddy_loop_now(loop) - before;
         CHECK(took >= 1500 * EDDY_US);
-        CHECK(took < 500 * EDDY_MS);
+        least = took < least ? took : least;
     }
+    CHECK(least < 500 * EDDY_MS);
     eddy_loop_free(loop);
 }
 

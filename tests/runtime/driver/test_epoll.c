@@ -380,13 +380,15 @@ TEST(unix_connect_to_nobody_fails_at_once) {
 TEST(without_epoll_pwait2_deadlines_are_kept) {
     refuse_call(SYS_epoll_pwait2, 0, 0, ENOSYS);
     eddy_loop *loop = epoll_loop();
+    int64_t least = INT64_MAX; /* a busy machine may stop us at any time, but not each time */
     for (int i = 0; i < 5; i++) {
         int64_t before = eddy_loop_now(loop);
         run_for(loop, 1100 * EDDY_US);
         int64_t took = eddy_loop_now(loop) - before;
         CHECK(took >= 1100 * EDDY_US);
-        CHECK(took < 500 * EDDY_MS);
+        least = took < least ? took : least;
     }
+    CHECK(least < 500 * EDDY_MS);
     CHECK(loop->turns < 30); /* rounded up: not awake until the deadline has come */
     eddy_loop_free(loop);
 }

@@ -732,7 +732,7 @@ static int random_streams(unsigned sq_entries, unsigned cq_entries, int steps) {
     return times_armed;
 }
 
-TEST_TIMEOUT(random_receives_see_every_byte_once_and_in_order, 60) {
+TEST_TIMEOUT(random_receives_see_every_byte_once_and_in_order, 120) {
     int steps = test_is_slow() ? 3000 : 20000;
     int times_armed = random_streams(0, 0, steps) + random_streams(8, 16, steps) +
                       random_streams(2, 4, steps) + random_streams(1, 1, steps);

@@ -32,7 +32,7 @@ static void *waker(void *arg) {
     return NULL;
 }
 
-TEST_TIMEOUT(no_wake_up_is_lost, 60) {
+TEST_TIMEOUT(no_wake_up_is_lost, 120) {
     struct waking waking = {.loop = ring_loop(0, 0)};
     pthread_t thread;
     CHECK_EQ(pthread_create(&thread, NULL, waker, &waking), 0);

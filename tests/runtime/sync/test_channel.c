@@ -265,7 +265,7 @@ static int64_t trade(void *arg) {
     return eddy_scope_leave(&scope, 0);
 }
 
-TEST_TIMEOUT(selects_on_two_loops_lose_and_double_nothing, 60) {
+TEST_TIMEOUT(selects_on_two_loops_lose_and_double_nothing, 120) {
     struct other_loop one;
     struct other_loop two;
     int64_t firsts[] = {0, 2};
