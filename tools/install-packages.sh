@@ -7,8 +7,9 @@ set -eu
 run="gcc g++ cmake ninja-build pkg-config liburing-dev"
 test="$run libcmocka-dev valgrind curl wrk python3 libuv1-dev"
 bench="$run libuv1-dev wrk nginx-light python3 golang-go cargo librust-tokio-dev"
-check="$test clang clang-tidy clang-format"
-arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user"
+# libclang-rt-dev: the sanitizers and libFuzzer; llvm: names in their reports.
+check="$test clang clang-tidy clang-format libclang-rt-dev llvm"
+arm64="$test gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 
 wanted=""
 for group in "$@"; do
