@@ -14,7 +14,6 @@ struct options {
     bool log_combined;
 };
 
-
 /* options.c: 0, or the exit status after a message; -1 when the program is to go on. */
 int options_read(struct options *options, int argc, char **argv);
 
