@@ -95,6 +95,17 @@ static bool is_mutable_section(const char *section) {
     return false;
 }
 
+/* The variable's own name: a static of a function is "count.3" with gcc, "function.count" with
+ * clang. */
+static const char *variable_of(char *name) {
+    char *dot = strrchr(name, '.');
+    if (dot != NULL && dot[1 + strspn(dot + 1, "0123456789")] == '\0') {
+        *dot = '\0';
+        dot = strrchr(name, '.');
+    }
+    return dot == NULL ? name : dot + 1;
+}
+
 /* globals LIBRARY: each variable that lives longer than a call is named in docs/internals.md. */
 void check_globals(const struct tree *tree, char *const *args, int arg_count) {
     const struct file *page = tree_find(tree, "docs/internals.md");
@@ -115,8 +126,7 @@ void check_globals(const struct tree *tree, char *const *args, int arg_count) {
                 2 &&
             is_mutable_section(section) && name[0] != '.') {
             char quoted[300];
-            name[strcspn(name, ".")] = '\0'; /* a static of a function: "count.3" */
-            snprintf(quoted, sizeof quoted, "`%s`", name);
+            snprintf(quoted, sizeof quoted, "`%s`", variable_of(name));
             if (page == NULL || strstr(page->text, quoted) == NULL) {
                 report(object, 0,
                        "has the mutable global %s (%s), not listed in docs/internals.md; "
