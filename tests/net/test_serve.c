@@ -654,7 +654,9 @@ static int64_t serve_once(void *arg) {
     if (r < 0) {
         eddy_listener_close(listener);
     } else {
-        r = eddy_serve(listener, echo, NULL, NULL);
+        /* Without any memory the lane looks for its last connections until the drain is over. */
+        eddy_serve_opts opts = {.drain_timeout_ns = 20 * EDDY_MS};
+        r = eddy_serve(listener, echo, NULL, &opts);
     }
     if (r < 0) {
         eddy_scope_cancel(&scope);
