@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What takes too long for each change: the whole suite again and again with new seeds on every
 # driver, under both sanitizers and Valgrind, and the fuzzers for long. MINUTES (default 60) is the
-# time for repetition; each fuzzer gets FUZZ_SECONDS (default 600).
+# time for repetition; the simulation gets SEEDS (default 100) seeds of its own before that, each
+# fuzzer FUZZ_SECONDS (default 600).
 set -eu
 cd "$(dirname "$0")/.."
 minutes=${MINUTES:-60}
@@ -10,6 +11,7 @@ fuzz_seconds=${FUZZ_SECONDS:-600}
 
 tools/build.sh dev
 ctest --preset dev -j "$(nproc)"
+tools/seeds.sh "${SEEDS:-100}"
 tools/valgrind.sh
 for preset in asan tsan; do
     tools/build.sh "$preset"
