@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every room's scenario, over and over: cancelled at its first moment, its second, and so on until
+ * it is through before, and with each allocation failing in turn. The moments are the driver's
+ * waits, from both sides:
+ *
+ *     ... task suspends --> (cancel: in flight) wait (cancel: done, not resumed) --> resumes ...
+ *
+ * A scenario that was cancelled says so or is through; either way nothing is left, and the next run
+ * finds everything as the first did.
+ */
+#include "sweep/scenarios.h"
+
+#include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/loop/loop_impl.h>
+
+/* The driver with a wait that counts. A case has a process of its own. */
+static struct {
+    struct eddyi_driver table;
+    const struct eddyi_driver *real;
+    eddy_scope *scope;
+    int64_t left; /* waits until the cancel; 0: none comes, or it has come */
+    bool before;
+} sweep;
+
+static void counting_wait(eddy_loop *loop, int64_t deadline_ns) {
+    bool now = sweep.left > 0 && --sweep.left == 0;
+    if (now && sweep.before) {
+        CHECK_OK(eddy_scope_cancel(sweep.scope));
+        deadline_ns = 0; /* somebody is ready now, which the loop could not know */
+    }
+    sweep.real->wait(loop, deadline_ns);
+    if (now && !sweep.before) {
+        CHECK_OK(eddy_scope_cancel(sweep.scope));
+    }
+}
+
+/* False when it was through before the cancel came. */
+static bool cancel_at(int64_t (*scenario)(void), int64_t moment, bool before) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    sweep.scope = &scope;
+    sweep.left = moment;
+    sweep.before = before;
+    int64_t r = scenario();
+    bool cancelled = sweep.left == 0 && moment > 0;
+    sweep.left = 0;
+    r = eddy_scope_leave(&scope, r);
+    /* Who is cancelled hangs up, and the other side may hear of that first. */
+    bool told =
+        r == -ECANCELED || r == -ECONNRESET || r == -EPIPE || r == -ENOTCONN || r == EDDY_EEND;
+    if (r < 0 && !(told && cancelled)) {
+        test_fail(__FILE__, __LINE__, "cancelled %s wait %lld%s: %s", before ? "before" : "after",
+                  (long long)moment, cancelled ? "" : " (not reached)", eddy_error_name(r));
+    }
+    return cancelled;
+}
+
+static void sweep_cancels(int64_t (*scenario)(void)) {
+    eddy_loop *loop = eddy_loop_current();
+    sweep.real = loop->driver;
+    sweep.table = *loop->driver;
+    sweep.table.wait = counting_wait;
+    loop->driver = &sweep.table;
+    cancel_at(scenario, 0, false); /* what is made once is there now */
+    int64_t blocks = eddy_memory_blocks();
+    for (int before = 0; before <= 1; before++) {
+        int64_t moment = 0;
+        /* In a world that is never quiet the later moments are many and much alike. */
+        do {
+            moment += 1 + moment / (test_is_slow() ? 16 : 64);
+        } while (cancel_at(scenario, moment, before != 0));
+        CHECK(moment > 1);
+        cancel_at(scenario, 0, false);
+        /* A world remembers its connections for a minute; when it ends the runner looks. */
+        CHECK(sweep.real == &eddyi_driver_sim || eddy_memory_blocks() == blocks);
+    }
+    loop->driver = sweep.real;
+}
+
+static int64_t in_task(void *arg) {
+    int64_t (**scenario)(void) = arg;
+    eddy_scope scope;
+    int64_t r = eddy_scope_enter(&scope, NULL);
+    return r < 0 ? r : eddy_scope_leave(&scope, (*scenario)());
+}
+
+/* On a loop of its own each time, so that it is swept too and nothing of an earlier run is there.
+ * Without memory a world's network loses connection requests, and a connect that has lost seven
+ * gives up. */
+static int64_t in_loop(void *arg) {
+    eddy_loop *loop;
+    int64_t r = eddy_loop_new(&(eddy_loop_opts){.seed = test_seed()}, &loop);
+    if (r < 0) {
+        return r;
+    }
+    r = eddy_loop_call(loop, in_task, arg);
+    bool in_world = strcmp(eddy_loop_driver(loop), "sim") == 0;
+    eddy_loop_free(loop);
+    return r == -ETIMEDOUT && in_world ? -ENOMEM : r;
+}
+
+static void sweep_memory(int64_t (*scenario)(void)) {
+    CHECK_OK(in_loop(&scenario));
+    CHECK(test_each_allocation_fails(in_loop, &scenario) > 10);
+    CHECK_OK(in_loop(&scenario));
+}
+
+#define SWEEP(room) \
+    LOOP_TEST_TIMEOUT(room##_are_cancelled_at_each_moment, 120) { \
+        sweep_cancels(room); \
+    } \
+    TEST_TIMEOUT(room##_are_refused_each_allocation, 120) { \
+        sweep_memory(room); \
+    }
+
+SWEEP(tasks)
+SWEEP(syncs)
+SWEEP(futures)
+SWEEP(streams)
+SWEEP(sockets)
+SWEEP(unix_sockets)
+SWEEP(http)
+SWEEP(files)
