@@ -33,5 +33,14 @@ for ((i = 0; i < count; i++)); do
         replay "$seed" "$name"
     done
 done
+for program in echo_seeds against_kernel; do
+    first=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+    range=$first..$((first + 10 * count))
+    if ! EDDY_SEEDS=$range "build/$preset/tests/test_sim_$program" >"$log" 2>&1; then
+        failed=1
+        grep -a '^seed' "$log"
+        echo "--- sim/$program fails: EDDY_SEEDS=$range build/$preset/tests/test_sim_$program"
+    fi
+done
 [ $failed -eq 0 ] && echo "$count seeds: no failure"
 exit $failed

@@ -4,6 +4,11 @@
  * first and runs where the caller runs it; the others run on threads of their own until the group
  * is freed.
  *
+ * In the simulation a group has the first loop only, whatever count was asked: a seed cannot decide
+ * what several threads do. So ask eddy_loop_group_count how many there are, and spread the work
+ * over that many: the same program then runs on one. Two loops that were made apart are two worlds
+ * there, in which neither sees the other's sockets.
+ *
  *     eddy_loop_group *group;
  *     int r = eddy_loop_group_new(loop, 0, &group);                 one loop for each CPU
  *     ...

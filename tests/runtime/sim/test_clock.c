@@ -135,3 +135,86 @@ TEST(two_worlds_have_two_clocks) {
     eddy_loop_free(a);
     eddy_loop_free(b);
 }
+
+/* ---- how long things take -------------------------------------------------------------------- */
+
+struct spread {
+    int64_t least_ns;
+    int64_t most_ns;
+};
+
+static void widen(struct spread *spread, int64_t ns) {
+    spread->least_ns = ns < spread->least_ns ? ns : spread->least_ns;
+    spread->most_ns = ns > spread->most_ns ? ns : spread->most_ns;
+}
+
+/* From a send to the end of a receive that waits for it. */
+static int64_t time_byte(struct net *net, const int fds[2]) {
+    struct eddyi_handle handle;
+    char byte;
+    int ends = 0;
+    eddyi_handle_init(&handle, fds[1], EDDYI_HANDLE_SOCKET);
+    struct eddyi_op op = make_op(EDDYI_OP_RECV, &handle, &ends);
+    op.buf = &byte;
+    op.len = 1;
+    eddyi_op_submit(net->loop, &op);
+    CHECK_EQ(net_send(net, fds[0], "x", 1), 1);
+    int64_t began_ns = now_of(net->loop);
+    wait_ends(net->loop, &ends, 1);
+    CHECK_EQ(op.result, 1);
+    return now_of(net->loop) - began_ns;
+}
+
+static void set_flag(void *arg) {
+    *(bool *)arg = true;
+}
+
+static int64_t time_job(eddy_loop *loop) {
+    int64_t began_ns = now_of(loop);
+    bool done = false;
+    loop->driver->job(loop, set_flag, &done);
+    while (!done) {
+        loop->driver->wait(loop, EDDY_NEVER);
+    }
+    return now_of(loop) - began_ns;
+}
+
+/* Journeys through the network, completions without a journey, jobs. */
+static void measure(eddy_loop *loop, struct spread spreads[3]) {
+    struct net net = {loop->host, loop};
+    int tcp[2];
+    int pair[2];
+    net_pair(&net, tcp);
+    net_unix_pair(&net, pair);
+    for (int i = 0; i < 3; i++) {
+        spreads[i] = (struct spread){.least_ns = EDDY_NEVER};
+    }
+    for (int i = 0; i < 40; i++) {
+        widen(&spreads[0], time_byte(&net, tcp));
+        widen(&spreads[1], time_byte(&net, pair));
+        widen(&spreads[2], time_job(loop));
+    }
+    for (int i = 0; i < 2; i++) {
+        net_close(&net, tcp[i]);
+        net_close(&net, pair[i]);
+    }
+    eddy_loop_free(loop);
+}
+
+TEST(a_world_takes_various_times_for_everything_and_a_calm_one_always_the_same) {
+    struct spread spreads[3];
+    measure(calm_loop(), spreads);
+    CHECK(spreads[0].least_ns > 0);
+    CHECK_EQ(spreads[0].most_ns, spreads[0].least_ns);
+    CHECK_EQ(spreads[1].most_ns, 0);
+    CHECK_EQ(spreads[2].most_ns, 0);
+    int late = 0;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        measure(sim_loop(seed), spreads);
+        CHECK(spreads[0].least_ns > 0);
+        CHECK(spreads[0].most_ns > 2 * spreads[0].least_ns);
+        late += spreads[1].most_ns > 0;
+        CHECK(spreads[2].most_ns > spreads[2].least_ns);
+    }
+    CHECK(late > SEEDS / 4 && late < SEEDS); /* a third of all worlds has no lateness */
+}

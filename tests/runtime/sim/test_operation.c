@@ -400,6 +400,44 @@ TEST(counts_are_short_in_many_worlds_and_never_in_a_calm_one) {
     CHECK(counts[1] > 20);
 }
 
+/* Receives that wait for what is sent as one, and get less of it than was sent. */
+static int count_parts(eddy_loop *loop) {
+    struct net net = {loop->host, loop};
+    int fds[2];
+    int parts = 0;
+    eddyi_sim_of(loop)->world.plan.short_count = 0; /* then it is the network that cuts */
+    net_pair(&net, fds);
+    for (int i = 0; i < 30; i++) {
+        struct eddyi_handle handle;
+        static const char sent[1000];
+        char got[sizeof sent];
+        int ends = 0;
+        eddyi_handle_init(&handle, fds[1], EDDYI_HANDLE_SOCKET);
+        struct eddyi_op op = make_op(EDDYI_OP_RECV, &handle, &ends);
+        op.buf = got;
+        op.len = sizeof got;
+        eddyi_op_submit(loop, &op);
+        CHECK_EQ(net_send(&net, fds[0], sent, sizeof sent), sizeof sent);
+        wait_ends(loop, &ends, 1);
+        CHECK(op.result > 0);
+        parts += op.result < (int64_t)sizeof got;
+        net_recv_exactly(&net, fds[1], got, sizeof got - (size_t)op.result);
+    }
+    net_close(&net, fds[0]);
+    net_close(&net, fds[1]);
+    eddy_loop_free(loop);
+    return parts;
+}
+
+TEST(what_is_sent_together_travels_in_parts_in_some_worlds) {
+    int worlds = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        worlds += count_parts(sim_loop(seed)) > 0;
+    }
+    CHECK(worlds > 5 && worlds < 20);
+    CHECK_EQ(count_parts(calm_loop()), 0);
+}
+
 /* An attempt may find nothing where there is something, in some worlds; not in a calm one. */
 TEST(attempts_come_too_early_in_some_worlds) {
     int denied = 0;

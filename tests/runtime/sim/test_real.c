@@ -203,6 +203,7 @@ TEST(many_real_descriptors_at_once) {
         wait_ends(loop, &ends, i + 1);
         CHECK_EQ(ops[which].state, EDDYI_OP_DONE);
     }
+    CHECK_EQ(eddyi_sim_of(loop)->real_count, 0); /* or the kernel is asked about nobody */
     for (int i = 0; i < 50; i++) {
         CHECK_OK(eddyi_handle_close(loop, &handles[i]));
     }
