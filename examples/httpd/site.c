@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a request to a file, and from a file to a response. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "httpd.h"
 
 #define PATH_BYTES 4096
 #define RANGES_MAX 16
-#define BOUNDARY "eddy-7f3a5c01e9d24b68"
+#define ALLOWED "GET, HEAD, OPTIONS"
 
 /* A file no larger than this is read and sent together with its head, in one system call. */
 #define SMALL_BYTES (16 * 1024)
@@ -18,7 +20,7 @@ struct found {
     eddy_stream *file;
     eddy_stat stat;
     char etag[64];
-    const char *type;
+    char type[128]; /* with its charset */
 };
 
 static int64_t say(eddy_http_exchange *x, int status) {
@@ -27,7 +29,7 @@ static int64_t say(eddy_http_exchange *x, int status) {
     int64_t r = eddy_http_response_begin(x, status);
     r = r < 0 ? r : eddy_http_response_field(x, "Content-Type", eddy_slice_of("text/plain"));
     if (status == 405) {
-        r = r < 0 ? r : eddy_http_response_field(x, "Allow", eddy_slice_of("GET, HEAD"));
+        r = r < 0 ? r : eddy_http_response_field(x, "Allow", eddy_slice_of(ALLOWED));
     }
     return r < 0 ? r : eddy_http_response_body(x, eddy_slice_from(text, (size_t)n));
 }
@@ -59,12 +61,18 @@ static int status_of(int64_t error) {
 /* "/docs" to "/docs/": relative links in the folder's page would lead astray without. */
 static int64_t redirect(eddy_http_exchange *x, eddy_slice path) {
     EDDY_AUTO(eddy_buffer) location = {0};
+    eddy_http_target target;
+    bool is_split = eddy_http_target_split(eddy_http_request_head(x)->target, &target) == 0;
     /* From a path that begins with two slashes a browser would read a host. */
     while (path.len > 1 && path.data[0] == '/' && path.data[1] == '/') {
         path = eddy_slice_sub(path, 1, path.len);
     }
     int64_t r = eddy_http_percent_encode(&location, path, "/");
     r = r < 0 ? r : eddy_buffer_append(&location, "/", 1);
+    if (r == 0 && is_split && target.has_query) {
+        r = eddy_buffer_append(&location, "?", 1);
+        r = r < 0 ? r : eddy_buffer_append_slice(&location, target.query);
+    }
     r = r < 0 ? r : eddy_http_response_begin(x, 301);
     r = r < 0 ? r : eddy_http_response_field(x, "Location", eddy_buffer_slice(&location));
     return r < 0 ? r : eddy_http_response_body(x, (eddy_slice){0});
@@ -82,10 +90,7 @@ static int write_fields(eddy_http_exchange *x, const struct found *found) {
 }
 
 static int write_type(eddy_http_exchange *x, const struct found *found) {
-    char type[128];
-    bool text = eddy_http_mime_is_text(eddy_slice_of(found->type));
-    snprintf(type, sizeof type, "%s%s", found->type, text ? "; charset=utf-8" : "");
-    return eddy_http_response_field(x, "Content-Type", eddy_slice_of(type));
+    return eddy_http_response_field(x, "Content-Type", eddy_slice_of(found->type));
 }
 
 static int64_t send_part(eddy_http_exchange *x, const struct found *found, int64_t from,
@@ -129,8 +134,15 @@ static int64_t send_range(eddy_http_exchange *x, const struct found *found,
 
 static int64_t send_ranges(eddy_http_exchange *x, const struct found *found,
                            const eddy_http_range *ranges, int64_t count) {
-    eddy_slice boundary = eddy_slice_of(BOUNDARY);
-    eddy_slice type = eddy_slice_of("multipart/byteranges; boundary=" BOUNDARY);
+    static const char multipart[] = "multipart/byteranges; boundary=";
+    uint64_t random[2]; /* nobody can have put it into a file */
+    char text[sizeof multipart + 32];
+    if (getrandom(random, sizeof random, 0) != sizeof random) {
+        return -EIO;
+    }
+    snprintf(text, sizeof text, "%s%016" PRIx64 "%016" PRIx64, multipart, random[0], random[1]);
+    eddy_slice type = eddy_slice_of(text);
+    eddy_slice boundary = eddy_slice_sub(type, sizeof multipart - 1, type.len);
     EDDY_AUTO(eddy_buffer) part = {0};
     int64_t r = eddy_http_response_begin(x, 206);
     r = r < 0 ? r : write_fields(x, found);
@@ -207,10 +219,10 @@ static int64_t find_file(eddy_dir *root, const char *path, struct found *ret_fou
         return r;
     }
     ret_found->file = file;
-    ret_found->type = eddy_http_mime_of(eddy_slice_of(path));
-    if (ret_found->type[0] == '\0') {
-        ret_found->type = "application/octet-stream";
-    }
+    const char *type = eddy_http_mime_of(eddy_slice_of(path));
+    snprintf(ret_found->type, sizeof ret_found->type, "%s%s",
+             type[0] == '\0' ? "application/octet-stream" : type,
+             eddy_http_mime_is_text(eddy_slice_of(type)) ? "; charset=utf-8" : "");
     return 0;
 }
 
@@ -257,8 +269,12 @@ static int64_t answer_path(eddy_http_exchange *x, eddy_dir *root, char *path, si
 
 int64_t site_answer(eddy_http_exchange *x, eddy_dir *root) {
     const eddy_http_head *head = eddy_http_request_head(x);
+    if (head->method == EDDY_HTTP_OPTIONS) {
+        int r = eddy_http_response_begin(x, 204);
+        return r < 0 ? r : eddy_http_response_field(x, "Allow", eddy_slice_of(ALLOWED));
+    }
     if (head->method != EDDY_HTTP_GET && head->method != EDDY_HTTP_HEAD) {
-        return say(x, 405);
+        return say(x, head->method == EDDY_HTTP_OTHER ? 501 : 405);
     }
     eddy_http_target target;
     char path[PATH_BYTES];

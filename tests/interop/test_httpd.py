@@ -115,6 +115,11 @@ class Files(unittest.TestCase):
         self.assertIn("multipart/byteranges", answer.headers["Content-Type"])
         self.assertIn(b"\r\n\r\nhe\r\n", data)
         self.assertEqual(int(answer.headers["Content-Length"]), len(data))
+        self.assertEqual(data.lower().count(b"content-type: text/plain; charset=utf-8\r\n"), 2)
+        boundary = answer.headers["Content-Type"].partition("boundary=")[2].encode()
+        self.assertEqual(data.count(b"--" + boundary), 3)
+        other, _ = self.server.get("/a.txt", Range="bytes=0-1,4-5")
+        self.assertNotEqual(answer.headers["Content-Type"], other.headers["Content-Type"])
 
     def test_conditions(self):
         answer, _ = self.server.get("/a.txt")
@@ -149,7 +154,12 @@ class Files(unittest.TestCase):
         self.assertEqual(self.server.get("/a.txt/b")[0].status, 404)
         self.assertEqual(self.server.get("/fifo")[0].status, 403)
         self.assertEqual(self.server.get("/a.txt", "POST", b"x")[0].status, 405)
-        self.assertEqual(self.server.get("/a.txt", "DELETE")[0].status, 405)
+        answer, _ = self.server.get("/a.txt", "DELETE")
+        self.assertEqual((answer.status, answer.headers["Allow"]), (405, "GET, HEAD, OPTIONS"))
+        self.assertEqual(self.server.get("/a.txt", "BREW")[0].status, 501)
+        answer, data = self.server.get("*", "OPTIONS")
+        self.assertEqual((answer.status, answer.headers["Allow"], data),
+                         (204, "GET, HEAD, OPTIONS", b""))
 
     def test_a_connection_is_kept(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
