@@ -26,7 +26,7 @@ struct listing {
     int fd;           /* the folder's, and closed by whoever frees this */
     bool abandoned;   /* the last trip; the loop's thread only */
     _Atomic int refs; /* the folder's, and an abandoned trip's */
-    char entries[ENTRIES_BYTES];
+    _Alignas(struct dirent64) char entries[ENTRIES_BYTES];
 };
 
 struct eddy_dir {
