@@ -422,6 +422,13 @@ static int wait_milliseconds(struct epoll_state *state, int64_t timeout_ns) {
     return epoll_wait(state->epoll_fd, state->events, EVENTS_MAX, timeout_ms);
 }
 
+/* Nothing else can go wrong, but that its descriptor is not ours any more: to go on would be to
+ * turn for ever. */
+static int interrupted(void) {
+    EDDY_ASSERT_SAY(errno == EINTR, "epoll_wait refuses: was the loop's descriptor closed?");
+    return 0;
+}
+
 /* Waits for up to timeout_ns; how many events came. */
 static int wait_events(struct epoll_state *state, int64_t timeout_ns) {
     if (!state->no_pwait2 && timeout_ns > 0 && timeout_ns != EDDY_NEVER) {
@@ -432,13 +439,13 @@ static int wait_events(struct epoll_state *state, int64_t timeout_ns) {
             return n;
         }
         if (errno != ENOSYS && errno != EPERM) {
-            return 0; /* EINTR */
+            return interrupted();
         }
         /* KERNEL(5.11): not there, or a seccomp filter does not know it. */
         state->no_pwait2 = true;
     }
     int n = wait_milliseconds(state, timeout_ns);
-    return n < 0 ? 0 : n;
+    return n < 0 ? interrupted() : n;
 }
 
 static void wait(eddy_loop *loop, int64_t deadline_ns) {

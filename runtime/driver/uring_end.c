@@ -41,7 +41,8 @@ static void again(struct eddyi_uring *u, struct eddyi_op *op, uint64_t polling) 
         eddyi_uring_complete(op, -ECANCELED);
         return;
     }
-    op->driver_word = polling | (op->driver_word & EDDYI_URING_RETRIED);
+    const uint64_t kept = EDDYI_URING_RETRIED | EDDYI_URING_ERROR_TOLD;
+    op->driver_word = polling | (op->driver_word & kept);
     if (polling == 0) {
         op->driver_word |= EDDYI_URING_RETRIED;
         op->tries++;
@@ -53,6 +54,11 @@ static void again(struct eddyi_uring *u, struct eddyi_op *op, uint64_t polling) 
 static void poll_settled(struct eddyi_uring *u, struct eddyi_op *op, int res) {
     uint64_t polling = op->driver_word & (EDDYI_URING_POLLING | EDDYI_URING_POLL_MULTI);
     int wanted = eddyi_uring_wanted_of(op, res);
+    if (op->kind != EDDYI_OP_POLL && res > 0 && (res & (POLLERR | POLLHUP)) != 0) {
+        /* If the call does not give it, as one in the queue of MSG_ERRQUEUE, it stays true until
+         * somebody takes it from there, and would be reported at once each time, too. */
+        op->driver_word |= EDDYI_URING_ERROR_TOLD;
+    }
     if (res < 0 && res != -EINTR) {
         eddyi_uring_complete(op, res);
     } else if (wanted == 0) {

@@ -74,6 +74,7 @@ enum {
     EDDYI_URING_ENDED = 1 << 9,         /* the request's has, and waits for the cancel's */
     EDDYI_URING_RETRIED = 1 << 10,      /* the call is made for the second time or more */
     EDDYI_URING_HELD = 1 << 11,         /* in no list: comes after another of its direction */
+    EDDYI_URING_ERROR_TOLD = 1 << 12,   /* the poll said POLLERR or POLLHUP, the call -EAGAIN */
 };
 
 struct eddyi_uring;

@@ -36,7 +36,10 @@ static unsigned events_of(const struct eddyi_op *op) {
 
 /* Of what a poll reports, what was asked for. The kernel's request for a poll adds POLLRDHUP. */
 int eddyi_uring_wanted_of(const struct eddyi_op *op, int res) {
-    return res > 0 ? res & (int)(events_of(op) | POLLERR | POLLHUP | POLLNVAL) : 0;
+    unsigned always =
+        POLLNVAL |
+        ((op->driver_word & EDDYI_URING_ERROR_TOLD) != 0 ? 0 : (unsigned)(POLLERR | POLLHUP));
+    return res > 0 ? res & (int)(events_of(op) | always) : 0;
 }
 
 /* What to ask the kernel for. It does not wake who asks for POLLPRI alone. */

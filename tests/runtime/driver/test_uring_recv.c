@@ -398,6 +398,17 @@ TEST(when_slow_readers_have_all_buffers_others_still_receive) {
         settle_down(loop);
     }
     CHECK(held(loop) > EDDYI_URING_BUFFERS - EDDYI_URING_BUFFERS_LOW);
+    /* One that waits meanwhile asks once, and not for ever for a buffer that is not there. */
+    int ends = 0;
+    struct eddyi_op waits = recv_op(&fast[0], bulk, 16, &ends);
+    eddyi_op_submit(loop, &waits);
+    settle_down(loop);
+    uint64_t enters = uring_of(loop)->enters;
+    settle_down(loop);
+    CHECK_EQ(uring_of(loop)->enters, enters);
+    put(fast_peers[0], "abc");
+    wait_ends(loop, &ends, 1);
+    CHECK_EQ(waits.result, 3);
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < FAST; i++) {
             put(fast_peers[i], "abc");
