@@ -92,8 +92,7 @@ static inline void eddyi_stream_leave(eddy_stream *stream, bool *busy) {
  * stream whose bytes a copy brings here: what waited was asked to end, and moved a part instead. */
 static inline int eddyi_stream_go_on(const eddy_stream *stream) {
     int r = eddyi_task_checkpoint(eddyi_task_here);
-    bool closing =
-        stream->closing || (stream->copied_from != NULL && stream->copied_from->closing);
+    bool closing = stream->closing || (stream->copied_from != NULL && stream->copied_from->closing);
     return r == 0 && EDDYI_UNLIKELY(closing) ? EDDY_ECLOSED : r;
 }
 
