@@ -172,10 +172,19 @@ static void name_tmpdir(char path[PATH_MAX], pid_t pid) {
     snprintf(path, PATH_MAX, "%s/eddy-test-%d", base == NULL ? "/tmp" : base, (int)pid);
 }
 
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *position) {
+    (void)info;
+    (void)type;
+    (void)position;
+    return remove(path);
+}
+
 const char *test_tmpdir(void) {
     static char path[PATH_MAX];
     if (path[0] == '\0') {
         name_tmpdir(path, getpid());
+        /* One that is there is left from a process that had our number and was killed. */
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         if (mkdir(path, 0700) < 0) {
             test_fail(__FILE__, __LINE__, "cannot make %s: %s", path, strerror(errno));
         }
@@ -187,13 +196,6 @@ const char *test_unix_name(void) {
     static char name[64];
     snprintf(name, sizeof name, "unix:@eddy-test-%d", (int)getpid());
     return name;
-}
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *position) {
-    (void)info;
-    (void)type;
-    (void)position;
-    return remove(path);
 }
 
 const char *test_driver(void) {
