@@ -238,8 +238,8 @@ static const char *const odd_but_clear[] = {
     "GET / HTTP/1.1\r\nHost:\r\n\r\n",
     "GET / HTTP/1.1\r\nhOST: a\r\nX:\t \xff\x80 \t\r\n\r\n",
     "GET /%00%2f HTTP/1.1\r\nHost: a\r\nConnection: , keep-alive,,\r\n\r\n",
-    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n"
-    "05;a=\"b;\\\"\" ; c\r\nhello\r\n000\r\nX: y\r\n\r\n",
+    ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n"
+     "05;a=\"b;\\\"\" ; c\r\nhello\r\n000\r\nX: y\r\n\r\n"),
 };
 
 LOOP_TEST(what_can_be_read_in_one_way_only_is_answered_and_the_connection_goes_on) {
