@@ -5,7 +5,7 @@
  * no byte is read twice, and the answer depends on the bytes alone, never on how they were cut.
  */
 #include <eddy/net/http/bytes_impl.h>
-#include <eddy/net/http/head.h>
+#include <eddy/net/http/head_impl.h>
 #include <eddy/net/http/target.h>
 #include <eddy/runtime/base/error.h>
 
@@ -263,16 +263,6 @@ static enum step read_reason(struct scan *scan) {
 
 /* --- fields ----------------------------------------------------------------------------------- */
 
-/*
- * One of 64 bits for a name, by its length and its ends: a search for a name whose bit no field has
- * set need not look at the fields. `| 0x20` makes letters small and leaves equal bytes equal.
- */
-static uint64_t name_bit(const char *name, size_t len) {
-    unsigned first = (unsigned char)name[0] | 0x20;
-    unsigned last = (unsigned char)name[len - 1] | 0x20;
-    return (uint64_t)1 << ((len * 11 + first * 5 + last) & 63);
-}
-
 static enum step read_field(struct scan *scan) {
     eddy_http_head *head = scan->head;
     char byte = *scan->p;
@@ -304,7 +294,7 @@ static enum step read_name(struct scan *scan) {
     eddy_http_span *span = &head->spans[head->field_count];
     span->name_at = head->mark;
     span->name_len = offset(scan, scan->p) - head->mark;
-    head->name_bits |= name_bit(scan->base + span->name_at, span->name_len);
+    head->name_bits |= eddyi_http_name_bit(scan->base + span->name_at, span->name_len);
     scan->p++;
     return begin(scan, BEFORE_VALUE);
 }
@@ -437,18 +427,14 @@ static int64_t wait_for_more(struct scan *scan) {
     return head->error;
 }
 
-static eddy_slice slice_at(const eddy_http_head *head, uint32_t at, uint32_t len) {
-    return eddy_slice_from(head->data + at, len);
-}
-
 void eddy_http_head_move(eddy_http_head *head, const char *data) {
     head->data = data;
     if (head->kind == EDDY_HTTP_REQUEST) {
-        head->method_name = slice_at(head, head->line.name_at, head->line.name_len);
-        head->target = slice_at(head, head->line.value_at, head->line.value_len);
-        head->host = slice_at(head, head->host_at, head->host_len);
+        head->method_name = eddyi_http_head_slice(head, head->line.name_at, head->line.name_len);
+        head->target = eddyi_http_head_slice(head, head->line.value_at, head->line.value_len);
+        head->host = eddyi_http_head_slice(head, head->host_at, head->host_len);
     } else if (head->kind == EDDY_HTTP_RESPONSE) {
-        head->reason = slice_at(head, head->line.value_at, head->line.value_len);
+        head->reason = eddyi_http_head_slice(head, head->line.value_at, head->line.value_len);
     }
 }
 
@@ -511,79 +497,4 @@ void eddy_http_head_init(eddy_http_head *head, enum eddy_http_kind kind,
     head->head_max = limit(limits->head_bytes, HEAD_DEFAULT, HEAD_LARGEST);
     head->target_max = limit(limits->target_bytes, TARGET_DEFAULT, HEAD_LARGEST);
     head->field_max = limit(limits->fields, EDDY_HTTP_FIELDS_MAX, EDDY_HTTP_FIELDS_MAX);
-}
-
-/* --- what a head holds ------------------------------------------------------------------------ */
-
-eddy_http_field eddy_http_head_field(const eddy_http_head *head, uint32_t index) {
-    eddy_http_field field = {{NULL, 0}, {NULL, 0}};
-    if (index < head->field_count) {
-        const eddy_http_span *span = &head->spans[index];
-        field.name = slice_at(head, span->name_at, span->name_len);
-        field.value = slice_at(head, span->value_at, span->value_len);
-    }
-    return field;
-}
-
-/* Most names come just as they are spelled in the standards. */
-static bool is_name(const char *name, eddy_slice wanted) {
-    return memcmp(name, wanted.data, wanted.len) == 0 ||
-           eddy_slice_equal_ignore_case(eddy_slice_from(name, wanted.len), wanted);
-}
-
-bool eddy_http_head_next(const eddy_http_head *head, const char *name, uint32_t *index,
-                         eddy_slice *ret_value) {
-    eddy_slice wanted = eddy_slice_of(name);
-    if (wanted.len == 0 || (head->name_bits & name_bit(name, wanted.len)) == 0) {
-        return false;
-    }
-    for (uint32_t i = *index; i < head->field_count; i++) {
-        const eddy_http_span *span = &head->spans[i];
-        if (span->name_len == wanted.len && is_name(head->data + span->name_at, wanted)) {
-            *index = i + 1;
-            *ret_value = slice_at(head, span->value_at, span->value_len);
-            return true;
-        }
-    }
-    return false;
-}
-
-bool eddy_http_head_find(const eddy_http_head *head, const char *name, eddy_slice *ret_value) {
-    uint32_t index = 0;
-    return eddy_http_head_next(head, name, &index, ret_value);
-}
-
-bool eddy_http_head_lists(const eddy_http_head *head, const char *name, const char *token) {
-    uint32_t index = 0;
-    eddy_slice value;
-    while (eddy_http_head_next(head, name, &index, &value)) {
-        if (eddy_http_list_has(value, eddy_slice_of(token))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* --- methods ---------------------------------------------------------------------------------- */
-
-static const char *const methods[] = {
-    [EDDY_HTTP_OTHER] = "",          [EDDY_HTTP_GET] = "GET",         [EDDY_HTTP_HEAD] = "HEAD",
-    [EDDY_HTTP_POST] = "POST",       [EDDY_HTTP_PUT] = "PUT",         [EDDY_HTTP_DELETE] = "DELETE",
-    [EDDY_HTTP_CONNECT] = "CONNECT", [EDDY_HTTP_OPTIONS] = "OPTIONS", [EDDY_HTTP_TRACE] = "TRACE",
-    [EDDY_HTTP_PATCH] = "PATCH",
-};
-
-#define METHOD_COUNT (sizeof methods / sizeof methods[0])
-
-enum eddy_http_method eddy_http_method_of(eddy_slice name) {
-    for (size_t i = EDDY_HTTP_GET; i < METHOD_COUNT; i++) {
-        if (eddy_slice_equal(name, eddy_slice_of(methods[i]))) {
-            return (enum eddy_http_method)i;
-        }
-    }
-    return EDDY_HTTP_OTHER;
-}
-
-const char *eddy_http_method_text(enum eddy_http_method method) {
-    return (size_t)method < METHOD_COUNT ? methods[method] : "";
 }

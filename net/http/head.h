@@ -109,7 +109,7 @@ typedef struct eddy_http_head {
     uint32_t head_max; /* the limits */
     uint32_t target_max;
     uint32_t field_max;
-    uint64_t name_bits;  /* see name_bit in head.c: most searches end here */
+    uint64_t name_bits;  /* one for each name: most searches end here */
     eddy_http_span line; /* method and target; response: nothing and reason */
     uint32_t host_at;
     uint32_t host_len;
