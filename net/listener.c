@@ -12,6 +12,7 @@
 
 #include <eddy/net/socket_impl.h>
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/loop/group.h>
 
 #define BACKLOG_DEFAULT 4096
@@ -189,14 +190,9 @@ int eddy_tcp_listen(const char *text, const eddy_listen_opts *opts, eddy_listene
     if (loop == NULL) {
         return EDDY_ENOTASK;
     }
-    eddy_listen_opts copy = {0};
-    if (ret_listener == NULL || (opts != NULL && opts->size > sizeof copy)) {
-        return -EINVAL;
-    }
-    if (opts != NULL) {
-        memcpy(&copy, opts, opts->size == 0 ? sizeof copy : opts->size);
-    }
-    if (copy.backlog > INT32_MAX || (copy.mode & ~07777U) != 0) {
+    eddy_listen_opts copy;
+    if (ret_listener == NULL || EDDYI_OPTS_READ(&copy, opts, connection) < 0 ||
+        copy.backlog > INT32_MAX || (copy.mode & ~07777U) != 0) {
         return -EINVAL;
     }
     eddy_tcp_opts connection;

@@ -21,7 +21,7 @@ typedef struct eddy_listener eddy_listener;
 struct eddy_tcp_opts;
 
 typedef struct eddy_listen_opts {
-    size_t size;      /* sizeof(eddy_listen_opts), or 0 for this version's */
+    size_t size;      /* sizeof(eddy_listen_opts), or 0 (runtime/base/api.h) */
     uint32_t backlog; /* connections that may wait for accept; 0: 4096. The system may cut it */
     bool v6_only;     /* an IPv6 listener takes no IPv4 connections */
     bool no_reuse;    /* without SO_REUSEADDR: -EADDRINUSE while old connections linger */

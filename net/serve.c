@@ -14,6 +14,7 @@
 
 #include <eddy/net/socket_impl.h>
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/loop/group.h>
 
 #define DRAIN_TIMEOUT_DEFAULT_NS (10 * EDDY_S)
@@ -425,14 +426,9 @@ static int64_t run_lanes(struct server *server, eddy_listener *listener) {
 }
 
 static int read_opts(const eddy_serve_opts *opts, eddy_serve_opts *ret_opts) {
-    if (opts == NULL) {
-        return 0;
-    }
-    if (opts->size > sizeof *opts) {
-        return -EINVAL;
-    }
-    memcpy(ret_opts, opts, opts->size == 0 ? sizeof *opts : opts->size);
-    return ret_opts->read_idle_ns < 0 || ret_opts->write_idle_ns < 0 ||
+    return EDDYI_OPTS_READ(ret_opts, opts, stats) < 0 ||
+                   (ret_opts->stats != NULL && EDDYI_OPTS_SIZE(ret_opts->stats, paused) == 0) ||
+                   ret_opts->read_idle_ns < 0 || ret_opts->write_idle_ns < 0 ||
                    ret_opts->drain_timeout_ns < EDDY_ZERO
                ? -EINVAL
                : 0;

@@ -32,6 +32,7 @@ typedef int64_t (*eddy_serve_fn)(eddy_stream *peer, void *arg);
  * any thread may read each with __atomic_load_n (__ATOMIC_RELAXED), and two of them need not be of
  * one moment. When eddy_serve has returned they are final, and its caller may just read them. */
 typedef struct eddy_serve_stats {
+    size_t size;       /* sizeof(eddy_serve_stats), or 0 (runtime/base/api.h) */
     uint64_t accepted; /* connections whose task was started */
     uint64_t active;   /* of them, those that have not ended */
     uint64_t failed;   /* of them, those that ended with an error, a cancel apart */
@@ -40,7 +41,7 @@ typedef struct eddy_serve_stats {
 } eddy_serve_stats;
 
 typedef struct eddy_serve_opts {
-    size_t size;                /* sizeof(eddy_serve_opts), or 0 for this version's */
+    size_t size;                /* sizeof(eddy_serve_opts), or 0 (runtime/base/api.h) */
     uint32_t max_connections;   /* at once, over all loops; then accepting pauses. 0: no limit */
     uint32_t max_accepts_per_s; /* over all loops; beyond it accepting pauses. 0: none */
     int64_t read_idle_ns;       /* each connection's eddy_stream_idle_set; 0: none */

@@ -3,7 +3,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
+
+#include <eddy/runtime/base/opts_impl.h>
 
 int eddyi_socket_open(eddy_loop *loop, int family) {
     return loop->host->socket(loop->host->ctx, family, SOCK_STREAM, 0);
@@ -18,16 +19,11 @@ const struct eddyi_stream_class *eddyi_socket_class(int family) {
 }
 
 int eddyi_socket_opts_read(const eddy_tcp_opts *opts, eddy_tcp_opts *ret_opts) {
-    eddy_tcp_opts copy = {0};
-    if (opts != NULL && opts->size > sizeof copy) {
-        return -EINVAL;
-    }
-    if (opts != NULL) {
-        memcpy(&copy, opts, opts->size == 0 ? sizeof copy : opts->size);
-    }
-    if (copy.keepalive_ns < 0 || copy.keepalive_interval_ns < 0 || copy.user_timeout_ns < 0 ||
-        copy.linger_ns < 0 || copy.recv_buffer_bytes > INT32_MAX ||
-        copy.send_buffer_bytes > INT32_MAX || copy.keepalive_count > INT32_MAX) {
+    eddy_tcp_opts copy;
+    if (EDDYI_OPTS_READ(&copy, opts, bind) < 0 || copy.keepalive_ns < 0 ||
+        copy.keepalive_interval_ns < 0 || copy.user_timeout_ns < 0 || copy.linger_ns < 0 ||
+        copy.recv_buffer_bytes > INT32_MAX || copy.send_buffer_bytes > INT32_MAX ||
+        copy.keepalive_count > INT32_MAX) {
         return -EINVAL;
     }
     *ret_opts = copy;

@@ -24,7 +24,7 @@ EDDY_BEGIN_DECLS
 
 /* For connections: given to connect, or set by a listener on each one that it accepts. */
 typedef struct eddy_tcp_opts {
-    size_t size;          /* sizeof(eddy_tcp_opts), or 0 for this version's */
+    size_t size;          /* sizeof(eddy_tcp_opts), or 0 (runtime/base/api.h) */
     bool nagle;           /* collect small writes (TCP_NODELAY is set without it) */
     bool quick_ack;       /* TCP_QUICKACK, which the kernel takes back when it likes */
     int64_t keepalive_ns; /* probe a silent peer after so long, in whole seconds; 0: never */

@@ -2,6 +2,7 @@
 #include <eddy/net/http/bytes_impl.h>
 #include <eddy/net/http/chunked.h>
 #include <eddy/runtime/base/error.h>
+#include <eddy/runtime/base/opts_impl.h>
 
 #define EXTENSION_DEFAULT (16 * 1024)
 #define TRAILER_DEFAULT (8 * 1024)
@@ -300,17 +301,18 @@ static uint32_t limit(uint32_t wanted, uint32_t usual) {
     return wanted == 0 ? usual : wanted == EDDY_HTTP_NONE ? 0 : wanted;
 }
 
-void eddy_http_chunked_init(eddy_http_chunked *chunked, const eddy_http_chunked_opts *opts) {
-    static const eddy_http_chunked_opts none = {0};
-    if (opts == NULL) {
-        opts = &none;
-    }
+int eddy_http_chunked_init(eddy_http_chunked *chunked, const eddy_http_chunked_opts *opts) {
+    eddy_http_chunked_opts copy;
+    int r = EDDYI_OPTS_READ(&copy, opts, keep_trailers);
     *chunked = (eddy_http_chunked){
         .phase = SIZE,
-        .keep_trailers = opts->keep_trailers,
-        .extension_left = limit(opts->extension_bytes, EXTENSION_DEFAULT),
-        .trailer_left = limit(opts->trailer_bytes, TRAILER_DEFAULT),
+        .keep_trailers = copy.keep_trailers,
+        .extension_left = limit(copy.extension_bytes, EXTENSION_DEFAULT),
+        .trailer_left = limit(copy.trailer_bytes, TRAILER_DEFAULT),
+        .error = r,
+        .fault.text = r < 0 ? "an option that is not known here" : NULL,
     };
+    return r;
 }
 
 int eddy_http_chunk_line(uint64_t len, char ret_line[EDDY_HTTP_CHUNK_LINE_MAX]) {

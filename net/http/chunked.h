@@ -28,7 +28,7 @@
 EDDY_BEGIN_DECLS
 
 typedef struct eddy_http_chunked_opts {
-    size_t size;              /* sizeof(eddy_http_chunked_opts), or 0 for this version's */
+    size_t size;              /* sizeof(eddy_http_chunked_opts), or 0 (runtime/base/api.h) */
     uint32_t extension_bytes; /* of all in a body; 0: 16 KiB, EDDY_HTTP_NONE: refuse any */
     uint32_t trailer_bytes;   /* of the trailers; 0: 8 KiB, EDDY_HTTP_NONE: refuse any */
     bool keep_trailers;       /* be done after the last chunk: the trailers, at least an empty line,
@@ -56,12 +56,11 @@ typedef struct eddy_http_chunked {
  *
  * Shape:   opts NULL means defaults.
  * Owns:    the decoder is the caller's storage and needs no end. Copies opts.
- * Errors:  none.
+ * Errors:  -EINVAL opts has what this version does not know; next says it again.
  * Threads: Pure.
  * Cancel:  Pure.
  */
-EDDY_API void eddy_http_chunked_init(eddy_http_chunked *chunked,
-                                     const eddy_http_chunked_opts *opts);
+EDDY_API int eddy_http_chunked_init(eddy_http_chunked *chunked, const eddy_http_chunked_opts *opts);
 
 /**
  * Decode from the front of `input`, up to and with the next run of data.

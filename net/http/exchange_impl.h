@@ -20,10 +20,11 @@ struct eddy_http_exchange {
     eddy_stream *peer;
     eddy_reader *reader;
     eddy_http_opts opts; /* defaults filled in */
-    eddy_buffer out;     /* heads and small bodies that have not been written yet */
-    uint32_t served;     /* requests so far, this one included */
-    bool linger;         /* the client may be sending still: close so that it hears the answer */
-    int64_t date_s;      /* the second that `date` says */
+    eddy_http_limits limits;
+    eddy_buffer out; /* heads and small bodies that have not been written yet */
+    uint32_t served; /* requests so far, this one included */
+    bool linger;     /* the client may be sending still: close so that it hears the answer */
+    int64_t date_s;  /* the second that `date` says */
     char date[EDDY_HTTP_DATE_LEN + 1];
 
     /* The request. */

@@ -8,6 +8,7 @@
 #include <eddy/net/http/head_impl.h>
 #include <eddy/net/http/target.h>
 #include <eddy/runtime/base/error.h>
+#include <eddy/runtime/base/opts_impl.h>
 
 #define HEAD_DEFAULT (32 * 1024)
 #define HEAD_LARGEST (1024 * 1024 * 1024) /* offsets and their sums fit into 32 bits */
@@ -479,22 +480,26 @@ static uint32_t limit(uint32_t wanted, uint32_t usual, uint32_t largest) {
     return wanted < largest ? wanted : largest;
 }
 
-void eddy_http_head_init(eddy_http_head *head, enum eddy_http_kind kind,
-                         const eddy_http_limits *limits) {
-    static const eddy_http_limits none = {0};
+int eddy_http_head_init(eddy_http_head *head, enum eddy_http_kind kind,
+                        const eddy_http_limits *limits) {
+    eddy_http_limits copy;
+    int r = EDDYI_OPTS_READ(&copy, limits, fields);
     static const enum phase first[] = {
         [EDDY_HTTP_REQUEST] = LEAD,
         [EDDY_HTTP_RESPONSE] = VERSION,
         [EDDY_HTTP_TRAILERS] = FIELD,
     };
-    if (limits == NULL) {
-        limits = &none;
-    }
     memset(head, 0, offsetof(eddy_http_head, spans));
     head->kind = kind;
     head->version = kind == EDDY_HTTP_TRAILERS ? 11 : 0;
     head->phase = first[kind];
-    head->head_max = limit(limits->head_bytes, HEAD_DEFAULT, HEAD_LARGEST);
-    head->target_max = limit(limits->target_bytes, TARGET_DEFAULT, HEAD_LARGEST);
-    head->field_max = limit(limits->fields, EDDY_HTTP_FIELDS_MAX, EDDY_HTTP_FIELDS_MAX);
+    head->head_max = limit(copy.head_bytes, HEAD_DEFAULT, HEAD_LARGEST);
+    head->target_max = limit(copy.target_bytes, TARGET_DEFAULT, HEAD_LARGEST);
+    head->field_max = limit(copy.fields, EDDY_HTTP_FIELDS_MAX, EDDY_HTTP_FIELDS_MAX);
+    if (r < 0) {
+        head->phase = ENDED;
+        head->fault.text = "a limit that is not known here";
+    }
+    head->error = r;
+    return r;
 }

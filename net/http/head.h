@@ -70,7 +70,7 @@ enum eddy_http_form {
 };
 
 typedef struct eddy_http_limits {
-    size_t size;           /* sizeof(eddy_http_limits), or 0 for this version's */
+    size_t size;           /* sizeof(eddy_http_limits), or 0 (runtime/base/api.h) */
     uint32_t head_bytes;   /* the whole head; 0: 32 KiB. More than 1 GiB counts as 1 GiB */
     uint32_t target_bytes; /* a request's target; 0: 8 KiB */
     uint32_t fields;       /* 0: EDDY_HTTP_FIELDS_MAX, which is also the most */
@@ -123,12 +123,12 @@ typedef struct eddy_http_head {
  *
  * Shape:   limits NULL means defaults. Costs nothing worth counting: the fields are not cleared.
  * Owns:    the head is the caller's storage and needs no end. Copies limits.
- * Errors:  none.
+ * Errors:  -EINVAL limits has what this version does not know; parse says it again.
  * Threads: Pure.
  * Cancel:  Pure.
  */
-EDDY_API void eddy_http_head_init(eddy_http_head *head, enum eddy_http_kind kind,
-                                  const eddy_http_limits *limits);
+EDDY_API int eddy_http_head_init(eddy_http_head *head, enum eddy_http_kind kind,
+                                 const eddy_http_limits *limits);
 
 /**
  * Parse what there is of a head.

@@ -7,6 +7,7 @@
 #include <eddy/net/http/exchange_impl.h>
 #include <eddy/net/tcp.h>
 #include <eddy/runtime/base/error.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/io/memory.h>
 #include <eddy/runtime/task/scope.h>
 
@@ -29,12 +30,9 @@
 #define OUT_KEPT_BYTES 4096
 
 static int set_options(eddy_http_exchange *x, const eddy_http_opts *opts) {
-    memset(&x->opts, 0, sizeof x->opts);
-    if (opts != NULL && opts->size > sizeof x->opts) {
+    if (EDDYI_OPTS_READ(&x->opts, opts, serve) < 0 ||
+        EDDYI_OPTS_READ(&x->limits, x->opts.limits, fields) < 0) {
         return -EINVAL;
-    }
-    if (opts != NULL) {
-        memcpy(&x->opts, opts, opts->size == 0 ? sizeof x->opts : opts->size);
     }
     if (x->opts.body_max_bytes == 0) {
         x->opts.body_max_bytes = BODY_MAX_DEFAULT_BYTES;
@@ -112,7 +110,7 @@ static int64_t parse_slowly(eddy_http_exchange *x, eddy_slice in, eddy_http_faul
 static int64_t read_head(eddy_http_exchange *x, eddy_http_fault *ret_fault) {
     eddy_slice in;
     ret_fault->status = 0;
-    eddy_http_head_init(&x->head, EDDY_HTTP_REQUEST, &x->opts.limits);
+    eddy_http_head_init(&x->head, EDDY_HTTP_REQUEST, &x->limits);
     int64_t n = wait_for_request(x, &in);
     if (n <= 0) {
         return n;
@@ -272,7 +270,11 @@ static int64_t serve_one(eddy_stream *peer, void *arg) {
 
 int64_t eddy_http_serve(eddy_listener *listener, eddy_http_fn handler, void *arg,
                         const eddy_http_opts *opts) {
-    struct site site = {handler, arg, opts};
-    return eddy_serve(listener, handler == NULL ? NULL : serve_one, &site,
-                      opts == NULL ? NULL : &opts->serve);
+    eddy_http_opts copy;
+    eddy_http_limits limits;
+    struct site site = {handler, arg, &copy};
+    int r = EDDYI_OPTS_READ(&copy, opts, serve);
+    r = r < 0 ? r : EDDYI_OPTS_READ(&limits, copy.limits, fields);
+    /* Without a handler it is -EINVAL there too, and the listener is dealt with. */
+    return eddy_serve(listener, r < 0 || handler == NULL ? NULL : serve_one, &site, copy.serve);
 }

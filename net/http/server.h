@@ -26,20 +26,21 @@ EDDY_BEGIN_DECLS
 typedef int64_t (*eddy_http_fn)(eddy_http_exchange *x, void *arg);
 
 typedef struct eddy_http_opts {
-    size_t size;             /* sizeof(eddy_http_opts), or 0 for this version's */
-    eddy_http_limits limits; /* of heads */
-    uint64_t body_max_bytes; /* of a request; 0: 64 MiB */
-    uint32_t requests_max;   /* on one connection; 0: no limit */
-    int64_t head_timeout_ns; /* from a head's first byte to its last; 0: 10 s */
-    int64_t idle_ns;         /* for a next request, for the next bytes of a body, for a write that
+    size_t size;                    /* sizeof(eddy_http_opts), or 0 (runtime/base/api.h) */
+    const eddy_http_limits *limits; /* of heads; NULL: defaults */
+    uint64_t body_max_bytes;        /* of a request; 0: 64 MiB */
+    uint32_t requests_max;          /* on one connection; 0: no limit */
+    int64_t head_timeout_ns;        /* from a head's first byte to its last; 0: 10 s */
+    int64_t idle_ns;        /* for a next request, for the next bytes of a body, for a write that
                                * moves nothing; 0: 60 s */
-    uint32_t body_rate_min;  /* bytes a second that a request's body must come at, after the first
+    uint32_t body_rate_min; /* bytes a second that a request's body must come at, after the first
                                * head_timeout_ns; 0: 100 */
     /* Called after each response, also after one to a request that no handler saw; for logs. `x`
      * and its head are readable (a malformed head is not: eddy_http_request_head(x)->len is 0). */
     void (*on_response)(eddy_http_exchange *x, void *arg);
-    eddy_serve_opts serve; /* eddy_http_serve: limits on connections, draining; its idle times and
-                               * zero defaults are as there */
+    /* eddy_http_serve: limits on connections, draining; NULL: defaults. Its idle times count for
+     * nothing: idle_ns is both of them. */
+    const eddy_serve_opts *serve;
 } eddy_http_opts;
 
 /**

@@ -12,6 +12,7 @@
 
 #include <eddy/runtime/app/notify.h>
 #include <eddy/runtime/base/detail_impl.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/loop/group.h>
 #include <eddy/runtime/task/overflow_impl.h>
 #include <eddy/runtime/task/scope.h>
@@ -186,18 +187,12 @@ static int read_opts(struct program *program, const eddy_opts *opts) {
     if (eddyi_loop_here != NULL) {
         return -EDEADLK;
     }
-    if (program->app == NULL || (opts != NULL && opts->size > sizeof *opts)) {
-        return -EINVAL;
-    }
-    if (opts != NULL) {
-        memcpy(&program->opts, opts, opts->size == 0 ? sizeof *opts : opts->size);
-    }
-    return 0;
+    return program->app == NULL ? -EINVAL : EDDYI_OPTS_READ(&program->opts, opts, notify);
 }
 
 static int make_loops(struct program *program, const eddy_opts *opts) {
     int r = read_opts(program, opts);
-    r = r < 0 ? r : eddy_loop_new(&program->opts.loop, &program->loop);
+    r = r < 0 ? r : eddy_loop_new(program->opts.loop, &program->loop);
     if (r == 0 && wants_signals(program)) {
         r = block_signals(program);
     }

@@ -31,11 +31,11 @@ EDDY_BEGIN_DECLS
 #define EDDY_LOOPS_PER_CPU UINT32_MAX
 
 typedef struct eddy_opts {
-    size_t size;         /* sizeof(eddy_opts), or 0 for this version's */
-    uint32_t loops;      /* 0: 1; EDDY_LOOPS_PER_CPU */
-    eddy_loop_opts loop; /* for each of them */
-    bool keep_signals;   /* SIGINT and SIGTERM are none of its business */
-    bool notify;         /* tell systemd: READY=1 when the first server starts, STOPPING=1 when a
+    size_t size;                /* sizeof(eddy_opts), or 0 (runtime/base/api.h) */
+    uint32_t loops;             /* 0: 1; EDDY_LOOPS_PER_CPU */
+    const eddy_loop_opts *loop; /* for each of them; NULL: defaults */
+    bool keep_signals;          /* SIGINT and SIGTERM are none of its business */
+    bool notify; /* tell systemd: READY=1 when the first server starts, STOPPING=1 when a
                           * signal comes. Who has no server calls eddy_notify */
 } eddy_opts;
 

@@ -36,7 +36,18 @@
 /* A deadline that never comes. Greater than every real one: deadlines can be compared plainly. */
 #define EDDY_NEVER INT64_MAX
 
-/* Option structs take 0 for "the default". Where zero itself is a sensible wish, this says it. */
+/*
+ * Options. NULL, or a struct of zeros with what is to differ set:
+ *
+ *     eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = 2 * EDDY_S});
+ *
+ * Such a struct begins with `size`, and later versions add members at its end. Left 0, it has the
+ * members of the first released version, whichever library reads it. Who sets a member that came
+ * later also sets `size` to sizeof the struct; a library that is older than the program then says
+ * -EINVAL to members that it does not know, unless they are 0.
+ */
+
+/* Options take 0 for "the default". Where zero itself is a sensible wish, this says it. */
 #define EDDY_ZERO ((int64_t)-1)
 
 /*

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/io/stream_impl.h>
 
 /* Holds the head of a usual request, and is paid for by each reader, idle ones too. */
@@ -38,16 +39,16 @@ struct eddy_reader {
 };
 
 int eddy_reader_new(eddy_stream *stream, const eddy_reader_opts *opts, eddy_reader **ret_reader) {
-    static const eddy_reader_opts defaults = {0};
-    opts = opts == NULL ? &defaults : opts;
-    if (stream == NULL || opts->size > sizeof *opts || opts->buffer_size_bytes > LARGEST) {
+    eddy_reader_opts copy;
+    if (stream == NULL || EDDYI_OPTS_READ(&copy, opts, buffer_size_bytes) < 0 ||
+        copy.buffer_size_bytes > LARGEST) {
         return -EINVAL;
     }
     eddy_reader *reader = eddyi_alloc(sizeof *reader);
     if (reader == NULL) {
         return -ENOMEM;
     }
-    size_t size = opts->buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : opts->buffer_size_bytes;
+    size_t size = copy.buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : copy.buffer_size_bytes;
     reader->stream = stream;
     reader->loop = stream->loop;
     reader->data = reader->first;

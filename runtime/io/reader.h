@@ -32,7 +32,7 @@ EDDY_BEGIN_DECLS
 typedef struct eddy_reader eddy_reader;
 
 typedef struct eddy_reader_opts {
-    size_t size;              /* sizeof(eddy_reader_opts), or 0 for this version's */
+    size_t size;              /* sizeof(eddy_reader_opts), or 0 (runtime/base/api.h) */
     size_t buffer_size_bytes; /* of one read from the stream; 0: 16 KiB, which is pooled */
 } eddy_reader_opts;
 

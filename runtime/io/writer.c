@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/io/stream_impl.h>
 
 #define LARGEST ((size_t)PTRDIFF_MAX)
@@ -28,9 +29,9 @@ struct eddy_writer {
 };
 
 int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts, eddy_writer **ret_writer) {
-    static const eddy_writer_opts defaults = {0};
-    opts = opts == NULL ? &defaults : opts;
-    if (stream == NULL || opts->size > sizeof *opts || opts->buffer_size_bytes > LARGEST) {
+    eddy_writer_opts copy;
+    if (stream == NULL || EDDYI_OPTS_READ(&copy, opts, buffer_size_bytes) < 0 ||
+        copy.buffer_size_bytes > LARGEST) {
         return -EINVAL;
     }
     eddy_writer *writer = eddyi_zalloc(sizeof *writer);
@@ -39,7 +40,7 @@ int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts, eddy_writ
     }
     writer->stream = stream;
     writer->loop = stream->loop;
-    writer->size = opts->buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : opts->buffer_size_bytes;
+    writer->size = copy.buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : copy.buffer_size_bytes;
     *ret_writer = writer;
     return 0;
 }

@@ -34,7 +34,7 @@ EDDY_BEGIN_DECLS
 typedef struct eddy_writer eddy_writer;
 
 typedef struct eddy_writer_opts {
-    size_t size;              /* sizeof(eddy_writer_opts), or 0 for this version's */
+    size_t size;              /* sizeof(eddy_writer_opts), or 0 (runtime/base/api.h) */
     size_t buffer_size_bytes; /* 0: 16 KiB, which is pooled */
 } eddy_writer_opts;
 

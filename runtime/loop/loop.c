@@ -9,6 +9,7 @@
 
 #include <eddy/runtime/base/detail_impl.h>
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/loop/offload_impl.h>
 
 _Thread_local eddy_loop *eddyi_loop_here;
@@ -83,17 +84,15 @@ static int choose_driver(eddy_loop *loop) {
 }
 
 int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
-    if (ret_loop == NULL ||
-        (opts != NULL && opts->size != 0 && opts->size > sizeof(eddy_loop_opts))) {
+    eddy_loop_opts copy;
+    if (ret_loop == NULL || EDDYI_OPTS_READ(&copy, opts, ctx) < 0) {
         return -EINVAL;
     }
     eddy_loop *loop = eddyi_zalloc(sizeof *loop);
     if (loop == NULL) {
         return -ENOMEM;
     }
-    if (opts != NULL) {
-        memcpy(&loop->opts, opts, opts->size == 0 ? sizeof loop->opts : opts->size);
-    }
+    loop->opts = copy;
     if (loop->opts.name == NULL) {
         loop->opts.name = "loop";
     }

@@ -28,7 +28,7 @@ EDDY_BEGIN_DECLS
 typedef struct eddy_loop eddy_loop;
 
 typedef struct eddy_loop_opts {
-    size_t size; /* sizeof(eddy_loop_opts), or 0 for this version's */
+    size_t size; /* sizeof(eddy_loop_opts), or 0 (runtime/base/api.h) */
     /* "auto", "uring", "epoll", "sim"; NULL: $EDDY_DRIVER, else auto. Borrowed */
     const char *driver;
     uint64_t seed;           /* sim: what decides everything; 0: $EDDY_SEED, else 1 */

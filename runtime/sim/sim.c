@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/sim/sim.h>
 
-#include <string.h>
-
 #include <eddy/runtime/base/error.h>
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/sim/sim_impl.h>
 
 /* NULL when the loop runs on the real world. */
@@ -49,12 +48,7 @@ int eddy_sim_stats_get(eddy_loop *loop, eddy_sim_stats *ret_stats) {
         return -ENOTSUP;
     }
     const struct eddyi_sim_world *world = &sim->world;
-    size_t size = ret_stats->size == 0 ? sizeof *ret_stats : ret_stats->size;
-    if (size < sizeof ret_stats->size || size > sizeof *ret_stats) {
-        return -EINVAL;
-    }
     eddy_sim_stats stats = {
-        .size = size,
         .seed = world->seed,
         .hash = world->log.hash,
         .elapsed_ns = eddyi_sim_world_now(world) - EDDYI_SIM_MONO_START_NS,
@@ -64,6 +58,5 @@ int eddy_sim_stats_get(eddy_loop *loop, eddy_sim_stats *ret_stats) {
         .jobs = sim->jobs_run,
         .open = sim->host.open_count,
     };
-    memcpy(ret_stats, &stats, size);
-    return 0;
+    return EDDYI_OPTS_WRITE(ret_stats, &stats, open);
 }

@@ -31,7 +31,7 @@ EDDY_BEGIN_DECLS
 
 /* What a world has been through. */
 typedef struct eddy_sim_stats {
-    size_t size; /* in: sizeof(eddy_sim_stats), or 0 for this version's */
+    size_t size; /* in: sizeof(eddy_sim_stats), or 0 (runtime/base/api.h) */
     uint64_t seed;
     uint64_t hash;        /* of all events and of the order of ready tasks: equal in equal runs */
     int64_t elapsed_ns;   /* virtual */
@@ -79,7 +79,7 @@ EDDY_API int eddy_sim_calm(eddy_loop *loop, bool calm);
 /**
  * Figures about the world.
  *
- * Shape:   fills ret_stats up to ret_stats->size, which is set before.
+ * Shape:   fills ret_stats up to ret_stats->size, which is set before (0: the first version's).
  * Owns:    nothing.
  * Errors:  -ENOTSUP the loop's driver is not sim; -EINVAL the size is not one of any version.
  * Threads: loop thread.

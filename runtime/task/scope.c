@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include <eddy/runtime/base/opts_impl.h>
 #include <eddy/runtime/task/task_impl.h>
 
 /* ---- the tree -------------------------------------------------------------------------------- */
@@ -255,28 +256,25 @@ static int64_t deadline_of(eddy_loop *loop, const eddy_scope_opts *opts) {
 }
 
 int eddy_scope_enter(eddy_scope *public_scope, const eddy_scope_opts *opts) {
-    static const eddy_scope_opts defaults = {0};
+    eddy_scope_opts copy;
     eddy_task *task = eddyi_task_here;
     struct eddyi_scope *scope = eddyi_scope_of(public_scope);
     if (task == NULL) {
         return EDDY_ENOTASK;
     }
-    if (opts == NULL) {
-        opts = &defaults;
-    }
-    if (scope == NULL || opts->size > sizeof *opts || opts->timeout_ns < EDDY_ZERO ||
-        opts->deadline_ns < 0 || (unsigned)opts->policy > EDDY_SCOPE_COLLECT) {
+    if (scope == NULL || EDDYI_OPTS_READ(&copy, opts, shield) < 0 || copy.timeout_ns < EDDY_ZERO ||
+        copy.deadline_ns < 0 || (unsigned)copy.policy > EDDY_SCOPE_COLLECT) {
         return -EINVAL;
     }
     eddyi_scope_init(scope, task->scope, task->loop, task);
-    scope->policy = (uint8_t)opts->policy;
-    scope->limit = opts->limit;
-    if (opts->shield) {
+    scope->policy = (uint8_t)copy.policy;
+    scope->limit = copy.limit;
+    if (copy.shield) {
         scope->shield = true;
         scope->effective = 0;
     }
     task->scope = scope;
-    scope->deadline_ns = deadline_of(task->loop, opts);
+    scope->deadline_ns = deadline_of(task->loop, &copy);
     if (scope->deadline_ns != EDDY_NEVER) {
         scope->timer.fire = expire;
         if (scope->deadline_ns <= eddyi_loop_clock(task->loop)) {

@@ -38,7 +38,7 @@ typedef enum eddy_scope_policy {
 } eddy_scope_policy;
 
 typedef struct eddy_scope_opts {
-    size_t size;        /* sizeof(eddy_scope_opts), or 0 for this version's */
+    size_t size;        /* sizeof(eddy_scope_opts), or 0 (runtime/base/api.h) */
     int64_t timeout_ns; /* from now; 0: none; EDDY_ZERO: at once */
     /* on the loop's clock (eddy_loop_now); 0: none. The earlier one counts */
     int64_t deadline_ns;

@@ -121,7 +121,7 @@ LOOP_TEST(listen_with_bad_arguments_is_refused) {
     const eddy_tcp_opts bad_connection = {.keepalive_ns = -1};
     const eddy_tcp_opts refused_connection = {.keepalive_ns = 100000 * EDDY_S};
     const eddy_listen_opts bad[] = {
-        {.size = sizeof(eddy_listen_opts) + 8},
+        {.size = sizeof(eddy_listen_opts) - 8},
         {.backlog = UINT32_MAX},
         {.mode = 010000},
         {.connection = &bad_connection},

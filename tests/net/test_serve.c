@@ -118,7 +118,7 @@ LOOP_TEST(each_connection_is_served_and_a_drain_ends_it) {
 
 LOOP_TEST(serve_with_bad_arguments_consumes_the_listener_all_the_same) {
     const eddy_serve_opts bad[] = {
-        {.size = sizeof(eddy_serve_opts) + 8},
+        {.size = sizeof(eddy_serve_opts) - 8},
         {.read_idle_ns = -1},
         {.write_idle_ns = -1},
         {.drain_timeout_ns = EDDY_ZERO - 1},

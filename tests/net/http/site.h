@@ -16,12 +16,13 @@ struct site {
     char address[EDDY_ADDRESS_TEXT_MAX];
     eddy_listener *listener;
     eddy_http_opts opts;
+    eddy_serve_opts serve;
     int answered;
     int statuses[64]; /* as on_response saw them */
     int status_count;
 };
 
-static struct site site;
+static struct site site = {.opts.serve = &site.serve};
 
 /* "/echo" gives the (short) body back, "/begun" too but begins to answer before it reads; "/size/N"
  * a body of N bytes, "/stream" pieces, "/fail" an error, "/late" one after the body has begun,

@@ -267,8 +267,8 @@ static void on_error(int64_t error, const eddy_address *peer, void *arg) {
 }
 
 static void start_stages(eddy_scope *scope) {
-    site.opts.serve.on_error = on_error;
-    site.opts.serve.ctx = &site;
+    site.serve.on_error = on_error;
+    site.serve.ctx = &site;
     CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &site.listener));
     eddy_address address = eddy_listener_address(site.listener);
     CHECK_OK(eddy_address_format(&address, site.address, sizeof site.address));
@@ -421,8 +421,8 @@ static void note_failure(int64_t error, const eddy_address *peer, void *arg) {
 LOOP_TEST(a_client_that_does_not_read_is_let_go) {
     eddy_scope scope;
     site.opts.idle_ns = is_virtual() ? 0 : 50 * EDDY_MS;
-    site.opts.serve.on_error = note_failure;
-    site.opts.serve.ctx = &site;
+    site.serve.on_error = note_failure;
+    site.serve.ctx = &site;
     start(&scope);
     eddy_stream *stream = call();
     for (int i = 0; i < 100; i++) { /* 25 MB of answers, which no socket's buffers hold */

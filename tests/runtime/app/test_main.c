@@ -95,11 +95,12 @@ TEST(detail_of_the_failure_is_said_and_no_older_one) {
 TEST(without_a_loop_it_says_why_and_returns_seventy) {
     catch_stderr();
     int64_t zero = 0;
-    CHECK_EQ(eddy_main(give, &zero, &(eddy_opts){.loop.driver = "steam"}), 70);
+    const eddy_loop_opts steam = {.driver = "steam"};
+    CHECK_EQ(eddy_main(give, &zero, &(eddy_opts){.loop = &steam}), 70);
     CHECK(strstr(caught_stderr(), "(EDDY_EDRIVER)") != NULL);
     catch_stderr();
     CHECK_EQ(eddy_main(NULL, NULL, NULL), 70);
-    CHECK_EQ(eddy_main(give, &zero, &(eddy_opts){.size = sizeof(eddy_opts) + 8}), 70);
+    CHECK_EQ(eddy_main(give, &zero, &(eddy_opts){.size = sizeof(eddy_opts) - 8}), 70);
     CHECK(strstr(caught_stderr(), "(EINVAL)") != NULL);
 }
 
