@@ -152,9 +152,14 @@ int eddyi_channel_park(struct eddyi_channel_call *call) {
     return call->result;
 }
 
+/* Just one of the two items. */
+static bool is_valid(const eddy_channel *channel, const void *send, const void *recv) {
+    return channel != NULL && (send != NULL || recv != NULL);
+}
+
 static int send_or_recv(eddy_channel *channel, const void *send, void *recv) {
     eddy_task *task;
-    int r = eddyi_task_enter(&task);
+    int r = is_valid(channel, send, recv) ? eddyi_task_enter(&task) : -EINVAL;
     if (r < 0) {
         return r;
     }
@@ -180,6 +185,9 @@ static int send_or_recv(eddy_channel *channel, const void *send, void *recv) {
 }
 
 static int try_send_or_recv(eddy_channel *channel, const void *send, void *recv) {
+    if (!is_valid(channel, send, recv)) {
+        return -EINVAL;
+    }
     eddyi_spin_lock(&channel->lock);
     int r = eddyi_channel_attempt(channel, send, recv);
     eddyi_spin_unlock(&channel->lock);

@@ -42,7 +42,7 @@ typedef struct eddy_channel_case {
  *
  * Shape:   item_size is 1 or more bytes; capacity items are kept, 0 for none.
  * Owns:    *ret_channel is freed with eddy_channel_free.
- * Errors:  -EINVAL item_size is 0; -EOVERFLOW it is all too large; -ENOMEM.
+ * Errors:  -EINVAL item_size is 0, or ret_channel is NULL; -EOVERFLOW it is all too large; -ENOMEM.
  * Threads: any thread.
  * Cancel:  does not suspend.
  */
@@ -64,7 +64,8 @@ EDDY_API eddy_channel *eddy_channel_free(eddy_channel *channel);
  *
  * Shape:   0 when it is in the channel (capacity 0: when it has been received).
  * Owns:    copies item_size bytes at `item`.
- * Errors:  EDDY_ECLOSED; -ECANCELED, -ETIME (the item was not sent); EDDY_ENOTASK.
+ * Errors:  EDDY_ECLOSED; -ECANCELED, -ETIME (the item was not sent); EDDY_ENOTASK; -EINVAL channel
+ *          or item is NULL.
  * Threads: fiber, on any loop.
  * Cancel:  suspends.
  */
@@ -75,7 +76,7 @@ EDDY_API int eddy_channel_send(eddy_channel *channel, const void *item);
  *
  * Shape:   0 when it was sent.
  * Owns:    copies item_size bytes at `item`.
- * Errors:  -EAGAIN; EDDY_ECLOSED.
+ * Errors:  -EAGAIN; EDDY_ECLOSED; -EINVAL channel or item is NULL.
  * Threads: any thread.
  * Cancel:  does not suspend.
  */
@@ -86,7 +87,8 @@ EDDY_API int eddy_channel_try_send(eddy_channel *channel, const void *item);
  *
  * Shape:   0 with item_size bytes at ret_item.
  * Owns:    writes to ret_item on success only.
- * Errors:  EDDY_ECLOSED closed, and all items have been received; -ECANCELED, -ETIME; EDDY_ENOTASK.
+ * Errors:  EDDY_ECLOSED closed, and all items have been received; -ECANCELED, -ETIME (nothing was
+ *          received); EDDY_ENOTASK; -EINVAL channel or ret_item is NULL.
  * Threads: fiber, on any loop.
  * Cancel:  suspends.
  */
@@ -97,7 +99,7 @@ EDDY_API int eddy_channel_recv(eddy_channel *channel, void *ret_item);
  *
  * Shape:   as eddy_channel_recv.
  * Owns:    as eddy_channel_recv.
- * Errors:  -EAGAIN; EDDY_ECLOSED.
+ * Errors:  -EAGAIN; EDDY_ECLOSED, as eddy_channel_recv; -EINVAL.
  * Threads: any thread.
  * Cancel:  does not suspend.
  */
@@ -128,8 +130,8 @@ EDDY_API size_t eddy_channel_count(eddy_channel *channel);
 /**
  * Do one of several sends and receives: the first that can be done, waiting for that.
  *
- * Shape:   0, and *ret_index is the case that was done. Where several could be, the choice goes
- *          round from call to call, so none is starved.
+ * Shape:   0, and *ret_index is the case that was done. Where several could be, one is drawn, so
+ *          none is starved. A channel may stand in several cases.
  * Owns:    as send and recv; the cases are borrowed until it returns.
  * Errors:  EDDY_ECLOSED the channel of case *ret_index is closed (ret_index is written then, too);
  *          -EINVAL no case, too many, or a case with neither item; -ECANCELED, -ETIME (nothing was

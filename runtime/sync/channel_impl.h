@@ -39,7 +39,7 @@ struct eddy_channel {
     size_t first; /* the oldest one's place */
     struct eddyi_sync_queue senders;
     struct eddyi_sync_queue receivers;
-    uint64_t turn; /* select: where the next one begins to look */
+    uint64_t draw; /* select: the generator of where it begins to look */
     _Alignas(max_align_t) char ring[];
 };
 

@@ -55,13 +55,26 @@ static int check(const eddy_channel_case *cases, size_t count, const size_t *ret
     return 0;
 }
 
-/* Locked: does the first case that can be done, from a place that goes round. */
+/* Where this call begins to look. Drawn, because with a place that goes round two tasks that take
+ * turns would each always begin at the same one. From a generator of the first case's channel, and
+ * not of the first in the order of locking: addresses must not decide anything in a simulation. */
+static size_t begin_at(const eddy_channel_case *cases, size_t count) {
+    size_t first = 0;
+    while (cases[first].channel == NULL) {
+        first++;
+    }
+    uint64_t *draw = &cases[first].channel->draw;
+    *draw = *draw * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (size_t)(((*draw >> 32) * count) >> 32);
+}
+
+/* Locked: does the first case that can be done, from that place on and round. */
 static int attempt_all(const struct locks *locks, const eddy_channel_case *cases, size_t count,
                        size_t *ret_index) {
     if (locks->count == 0) {
         return -EAGAIN;
     }
-    size_t begin = (size_t)(locks->channels[0]->turn++ % count);
+    size_t begin = begin_at(cases, count);
     for (size_t i = 0; i < count; i++) {
         size_t index = begin + i < count ? begin + i : begin + i - count;
         const eddy_channel_case *one = &cases[index];
