@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/futures/future.h>
 #include <eddy/runtime/sync/barrier.h>
 #include <eddy/runtime/task/scope.h>
 
@@ -77,4 +78,60 @@ TEST(two_loops_meet_at_a_barrier) {
     other_loop_start(&one, meets, NULL);
     other_loop_start(&two, meets, NULL);
     CHECK_EQ(other_loop_join(&one) + other_loop_join(&two), 2000);
+}
+
+/* ---- at the same moment ---------------------------------------------------------------------- */
+
+static int64_t comes(void *arg) {
+    int r = eddy_barrier_wait(&barrier);
+    *(int *)arg = r;
+    return r;
+}
+
+static void wait_until_waiting(uint64_t count) {
+    while (eddy_barrier_waiting(&barrier) != count) {
+        CHECK_OK(eddy_yield());
+    }
+}
+
+LOOP_TEST(when_one_goes_the_others_wait_on) {
+    int seen[5] = {9, 9, 9, 9, 9};
+    eddy_scope all;
+    CHECK_OK(eddy_scope_enter(&all, NULL));
+    CHECK_OK(eddy_spawn(comes, &seen[0], 0));
+    CHECK_OK(eddy_spawn(comes, &seen[1], 0));
+    eddy_future *goes = eddy_task_start(comes, &seen[2], 0);
+    wait_until_waiting(3);
+    CHECK_OK(eddy_future_cancel(goes));
+    CHECK_ERR(eddy_await(goes), -ECANCELED);
+    CHECK_EQ(eddy_barrier_waiting(&barrier), 2);
+    CHECK_OK(eddy_spawn(comes, &seen[3], 0));
+    wait_until_waiting(3);
+    CHECK_EQ(seen[0], 9);
+    CHECK_EQ(seen[1], 9);
+    CHECK_EQ(eddy_barrier_wait(&barrier), 1);
+    CHECK_OK(eddy_scope_leave(&all, 0));
+    CHECK_EQ(seen[0] + seen[1] + seen[3], 0);
+    CHECK_EQ(seen[2], -ECANCELED);
+}
+
+LOOP_TEST(a_round_that_was_completed_at_the_same_moment_as_a_cancel_counts) {
+    int seen[3] = {9, 9, 9};
+    eddy_scope all;
+    CHECK_OK(eddy_scope_enter(&all, NULL));
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(eddy_spawn(comes, &seen[i], 0));
+    }
+    wait_until_waiting(3);
+    CHECK_EQ(eddy_barrier_wait(&barrier), 1);
+    CHECK_OK(eddy_scope_cancel(&all));
+    CHECK_ERR(eddy_barrier_wait(&barrier), -ECANCELED);
+    CHECK_OK(eddy_scope_leave(&all, 0));
+    CHECK_EQ(seen[0] + seen[1] + seen[2], 0);
+    CHECK_EQ(eddy_barrier_waiting(&barrier), 0);
+}
+
+TEST(a_barrier_needs_a_task) {
+    CHECK_ERR(eddy_barrier_wait(&barrier), EDDY_ENOTASK);
+    CHECK_EQ(eddy_barrier_waiting(&barrier), 0);
 }

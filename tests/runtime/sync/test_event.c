@@ -99,3 +99,23 @@ TEST(two_loops_play_ping_pong_and_lose_no_wake_up) {
     CHECK_OK(other_loop_join(&one));
     CHECK_OK(other_loop_join(&two));
 }
+
+TEST(an_event_needs_a_task_to_wait_and_none_to_set) {
+    CHECK_ERR(eddy_event_wait(&event), EDDY_ENOTASK);
+    eddy_event_set(&event);
+    CHECK(eddy_event_is_set(&event));
+    CHECK_ERR(eddy_event_wait(&event), EDDY_ENOTASK);
+    CHECK(eddy_event_clear(&event));
+}
+
+static void *sets(void *arg) {
+    eddy_event_set(arg);
+    return NULL;
+}
+
+LOOP_TEST(a_plain_thread_sets_it) {
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, sets, &event), 0);
+    CHECK_OK(eddy_event_wait(&event));
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+}

@@ -116,3 +116,31 @@ TEST(mutex_excludes_across_loops) {
     CHECK_OK(other_loop_join(&two));
     CHECK_EQ(counter, 10000);
 }
+
+LOOP_TEST(a_lock_that_was_handed_over_at_the_same_moment_as_a_cancel_is_held) {
+    int one = 1;
+    eddy_scope scope;
+    CHECK_OK(eddy_mutex_lock(&lock));
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(lock_and_note, &one, sizeof one));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_OK(eddy_mutex_unlock(&lock));
+    CHECK_ERR(eddy_mutex_try_lock(&lock), -EAGAIN); /* the next in the queue holds it already */
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(at, 1);
+    CHECK_OK(eddy_mutex_try_lock(&lock));
+    CHECK_OK(eddy_mutex_unlock(&lock));
+}
+
+LOOP_TEST(in_a_cancelled_scope_lock_is_refused_and_unlock_is_not) {
+    eddy_scope scope;
+    CHECK_OK(eddy_mutex_lock(&lock));
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_mutex_unlock(&lock));
+    CHECK_ERR(eddy_mutex_lock(&lock), -ECANCELED);
+    CHECK_OK(eddy_mutex_try_lock(&lock)); /* does not suspend, so it is not refused */
+    CHECK_OK(eddy_mutex_unlock(&lock));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}

@@ -87,3 +87,75 @@ TEST(a_plain_thread_posts_to_tasks_of_two_loops) {
     CHECK_EQ(pthread_join(thread, NULL), 0);
     CHECK_EQ(eddy_semaphore_count(&ping), 0);
 }
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+static eddy_semaphore queue = EDDY_SEMAPHORE_INIT(0);
+static int order[8];
+static int at;
+
+static int64_t takes_in_turn(void *arg) {
+    int r = eddy_semaphore_wait(&queue);
+    if (r == 0) {
+        order[at++] = *(int *)arg;
+    }
+    return r;
+}
+
+LOOP_TEST(permits_go_to_those_who_wait_in_the_order_of_their_coming) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    for (int i = 0; i < 8; i++) {
+        CHECK_OK(eddy_spawn(takes_in_turn, &i, sizeof i));
+        CHECK_OK(eddy_sleep(EDDY_MS)); /* it waits now */
+    }
+    for (int i = 0; i < 8; i++) {
+        CHECK_OK(eddy_semaphore_post(&queue));
+        /* It has an owner already, who has waited: nobody overtakes. */
+        CHECK_EQ(eddy_semaphore_count(&queue), 0);
+        CHECK_ERR(eddy_semaphore_try_wait(&queue), -EAGAIN);
+        while (at <= i) {
+            CHECK_OK(eddy_yield());
+        }
+        CHECK_EQ(order[i], i);
+    }
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+LOOP_TEST(a_permit_that_was_given_at_the_same_moment_as_a_cancel_is_had) {
+    int one = 1;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(takes_in_turn, &one, sizeof one));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_OK(eddy_semaphore_post(&queue));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(at, 1);
+    CHECK_EQ(eddy_semaphore_count(&queue), 0);
+}
+
+/* And one that is given after the cancel, before the task ran, goes to the next or stays. */
+LOOP_TEST(a_permit_after_a_cancel_is_not_lost) {
+    int one = 1;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(takes_in_turn, &one, sizeof one));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_OK(eddy_semaphore_post(&queue));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ((uint64_t)at + eddy_semaphore_count(&queue), 1);
+}
+
+/* More posts than there ever were permits: it is no lock, and simply has them. */
+TEST(posting_more_than_was_taken_adds_permits) {
+    eddy_semaphore few = EDDY_SEMAPHORE_INIT(1);
+    CHECK_OK(eddy_semaphore_post(&few));
+    CHECK_OK(eddy_semaphore_post(&few));
+    CHECK_EQ(eddy_semaphore_count(&few), 3);
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(eddy_semaphore_try_wait(&few));
+    }
+    CHECK_ERR(eddy_semaphore_try_wait(&few), -EAGAIN);
+}
