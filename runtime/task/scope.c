@@ -305,14 +305,14 @@ int64_t eddy_scope_leave(eddy_scope *public_scope, int64_t result) {
     /* A body that failed by itself ends its tasks; one that only passes on their failure does not
      * come before it. */
     bool body_first = result < 0 && scope->failure_count == 0 && !scope->succeeded;
-    if (body_first && scope->policy != EDDY_SCOPE_COLLECT && scope->own == 0) {
+    if (body_first && scope->policy == EDDY_SCOPE_ALL && scope->own == 0) {
         eddyi_scope_raise(scope, -ECANCELED);
     }
     bool obeyed = body_first && result == scope->effective;
     eddyi_scope_join(scope);
     task->scope = scope->parent;
     eddyi_scope_done(scope);
-    return body_first && !obeyed ? result : verdict(scope, result);
+    return body_first && !obeyed && !scope->succeeded ? result : verdict(scope, result);
 }
 
 int eddy_scope_cancel(eddy_scope *public_scope) {

@@ -73,12 +73,13 @@ EDDY_API int eddy_scope_enter(eddy_scope *scope, const eddy_scope_opts *opts);
 /**
  * End a scope: wait for its tasks, release the futures started in it, and say how it went.
  *
- * Shape:   `result` is the body's own: a negative one is a failure like a task's and cancels the
- *          tasks (EDDY_SCOPE_ALL). Returns the first failure; else `result`. With EDDY_SCOPE_ANY
- *          the first success. A scope whose deadline cut a task short returns -ETIME. Tasks that
- *          ended with -ECANCELED because the scope was cancelled are no failures.
+ * Shape:   `result` is the body's own: a negative one is a failure like a task's, so with
+ *          EDDY_SCOPE_ALL it cancels the tasks. Returns the first failure; else `result`. With
+ *          EDDY_SCOPE_ANY the first task's success, if there was one. A scope whose deadline cut a
+ *          task short returns -ETIME. Tasks that ended with -ECANCELED because the scope was
+ *          cancelled are no failures.
  * Owns:    the storage is the caller's again; failures can still be read from it.
- * Errors:  whatever the tasks returned; -EINVAL the scope is not the innermost one.
+ * Errors:  whatever the tasks returned; -EINVAL the scope is not the innermost one; EDDY_ENOTASK.
  * Threads: fiber, the one that entered.
  * Cancel:  suspends, and is never refused: a cancel or a deadline makes the tasks end sooner.
  */

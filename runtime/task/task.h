@@ -56,7 +56,7 @@ typedef int64_t (*eddy_task_fn)(void *arg);
  *
  * Shape:   loop NULL is the current one. From a thread without a task the task belongs to `loop`.
  * Owns:    as eddy_spawn; with size 0 what `arg` points to is used on the other thread.
- * Errors:  as eddy_spawn.
+ * Errors:  as eddy_spawn. A lack of memory over there is the task's failure (-ENOMEM).
  * Threads: any thread.
  * Cancel:  as eddy_spawn.
  */
@@ -117,8 +117,9 @@ EDDY_API eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, ed
  *
  * Shape:   runs the loop on this thread until that task has ended. Other tasks of the loop stay.
  * Owns:    borrows arg until it returns.
- * Errors:  what fn returned; -ENOMEM; -EDEADLK a loop runs on this thread already; EDDY_EWRONGLOOP;
- *          EDDY_EFORKED; -ECANCELED eddy_loop_stop ended the loop first (the task is cancelled).
+ * Errors:  what fn returned; -ENOMEM; -EINVAL; -EDEADLK a loop runs on this thread already;
+ *          EDDY_EWRONGLOOP; EDDY_EFORKED; -ECANCELED eddy_loop_stop ended the loop first (the task is
+ *          cancelled).
  * Threads: loop thread.
  * Cancel:  does not suspend; blocks.
  */
@@ -163,7 +164,7 @@ EDDY_API int eddy_sleep_until(int64_t deadline_ns);
  *
  * Shape:   as eddy_sleep; never NULL.
  * Owns:    the future belongs to the current scope.
- * Errors:  in the future: -ENOMEM, -ECANCELED, EDDY_ENOTASK.
+ * Errors:  in the future: -ENOMEM; -ECANCELED, -ETIME; EDDY_ENOTASK no loop runs on this thread.
  * Threads: loop thread.
  * Cancel:  does not suspend.
  */
