@@ -341,3 +341,203 @@ TEST(stress_a_combining_thread_against_a_producer) {
 LOOP_TEST(stress_a_combining_task_against_a_producer) {
     play_rounds();
 }
+
+/* ---- one future, from all sides at once ------------------------------------------------------ */
+
+#define SIDES 5
+#define CROWDS 60
+
+/* One future that several threads, loops among them, use as they like. Whoever is last gives the
+ * handle back, which may be anybody, and `thens` outlive it. */
+struct crowd {
+    eddy_future *future;
+    eddy_promise *promise; /* NULL: the future is a task's */
+    int64_t value;
+    _Atomic int users;
+    _Atomic int callbacks; /* registered and not yet called */
+    _Atomic int begin;
+};
+
+static void crowd_callback(eddy_future *f, void *arg) {
+    struct crowd *crowd = arg;
+    CHECK(eddy_future_done(f));
+    int64_t r = eddy_future_result(f);
+    CHECK(r == crowd->value || r == -ECANCELED || r == EDDY_EBROKEN);
+    atomic_fetch_sub(&crowd->callbacks, 1);
+}
+
+static int64_t pass_on(int64_t result, void *arg) {
+    (void)arg;
+    return result;
+}
+
+static void check_result(const struct crowd *crowd, int64_t r) {
+    CHECK(r == crowd->value || r == -ECANCELED || (crowd->promise != NULL && r == EDDY_EBROKEN));
+}
+
+static void use_once(struct crowd *crowd, uint64_t what) {
+    eddy_future *f = crowd->future;
+    eddy_future *other;
+    int64_t r;
+    switch (what % 10) {
+    case 0:
+        check_result(crowd, eddy_await(f));
+        break;
+    case 1:
+        r = eddy_future_wait(f, (int64_t)(what >> 8) % 50000);
+        if (r != -EINPROGRESS) {
+            check_result(crowd, r);
+        }
+        break;
+    case 2:
+        r = eddy_future_cancel(f);
+        CHECK(r == 0 || r == -EALREADY);
+        break;
+    case 3:
+        atomic_fetch_add(&crowd->callbacks, 1);
+        CHECK_OK(eddy_future_callback(f, crowd_callback, crowd));
+        break;
+    case 4:
+        other = eddy_future_then(f, pass_on, NULL);
+        check_result(crowd, eddy_await(other));
+        eddy_future_release(other);
+        break;
+    case 5: /* pending or not: cancels the source too */
+        other = eddy_future_then(f, pass_on, NULL);
+        eddy_future_release(other);
+        break;
+    case 6:
+        other = eddy_future_shield(f);
+        eddy_future_release(other);
+        break;
+    case 7:
+        r = eddy_await_race(&f, 1, NULL);
+        check_result(crowd, r);
+        break;
+    case 8:
+        CHECK(eddy_futures_wait(&f, 1, EDDY_WAIT_ALL_COMPLETED, (int64_t)(what >> 8) % 50000,
+                                NULL) <= 1);
+        break;
+    default:
+        r = eddy_future_result(f);
+        CHECK(r == -EINPROGRESS || eddy_future_done(f));
+        CHECK(!eddy_future_cancelled(f) || r == -EINPROGRESS || r == -ECANCELED);
+    }
+}
+
+/* One side: `seed` decides what it does, and the last one releases. */
+struct side {
+    struct crowd *crowd;
+    uint64_t seed;
+    bool resolves;
+};
+
+static int64_t take_part(void *arg) {
+    struct side *side = arg;
+    struct crowd *crowd = side->crowd;
+    uint64_t draw = side->seed;
+    atomic_fetch_add(&crowd->begin, 1);
+    while (atomic_load(&crowd->begin) < SIDES) {
+        sched_yield();
+    }
+    for (int i = 0; i < 4; i++) {
+        draw = draw * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        if (i == 1 && side->resolves) {
+            if (draw >> 62 != 0) {
+                int r = eddy_promise_resolve(crowd->promise, crowd->value);
+                CHECK(r == 0 || r == -EALREADY);
+            }
+            eddy_promise_free(crowd->promise); /* unresolved: broken */
+        } else if (!side->resolves || i > 1) {
+            use_once(crowd, draw >> 33);
+        }
+    }
+    if (atomic_fetch_sub(&crowd->users, 1) == 1) {
+        eddy_future_release(crowd->future);
+    }
+    return 0;
+}
+
+static void *take_part_on_a_thread(void *arg) {
+    take_part(arg);
+    return NULL;
+}
+
+static void *take_part_on_a_loop(void *arg) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    CHECK_OK(eddy_loop_call(loop, take_part, arg));
+    eddy_loop_free(loop);
+    return NULL;
+}
+
+/* Sides 0 and 1 are plain threads, 2 and 3 loops, 4 the caller. */
+static void gather_a_crowd(struct crowd *crowd) {
+    struct side sides[SIDES];
+    pthread_t threads[SIDES];
+    crowd->users = SIDES;
+    for (int i = 0; i < SIDES; i++) {
+        sides[i] = (struct side){crowd, test_random(), i == 0 && crowd->promise != NULL};
+    }
+    for (int i = 0; i < SIDES - 1; i++) {
+        threads[i] = thread_start(i < 2 ? take_part_on_a_thread : take_part_on_a_loop, &sides[i]);
+    }
+    take_part(&sides[SIDES - 1]);
+    for (int i = 0; i < SIDES - 1; i++) {
+        thread_join(threads[i]);
+    }
+    while (atomic_load(&crowd->callbacks) > 0) {
+        if (eddy_yield() == EDDY_ENOTASK) {
+            sched_yield();
+        }
+    }
+}
+
+static void gather_promises(void) {
+    for (int i = 0; i < CROWDS; i++) {
+        struct pair pair = pair_new();
+        struct crowd crowd = {.future = pair.future, .promise = pair.promise, .value = i};
+        gather_a_crowd(&crowd);
+    }
+}
+
+TEST_TIMEOUT(stress_a_promise_from_all_sides_at_once, 60) {
+    gather_promises();
+}
+
+LOOP_TEST_TIMEOUT(stress_a_promise_from_all_sides_and_a_task, 60) {
+    gather_promises();
+}
+
+static int64_t sleep_a_little(void *arg) {
+    int64_t value = *(const int64_t *)arg;
+    int r = eddy_sleep(value % 3 * 20 * EDDY_US);
+    return r < 0 ? r : value;
+}
+
+static void gather_tasks(eddy_loop *loop) {
+    for (int64_t i = 0; i < CROWDS; i++) {
+        struct crowd crowd = {.value = i};
+        eddy_scope scope;
+        bool in_task = eddy_scope_enter(&scope, NULL) == 0;
+        crowd.future = eddy_task_start_on(loop, sleep_a_little, &i, sizeof i);
+        gather_a_crowd(&crowd);
+        if (in_task) {
+            CHECK_OK(eddy_scope_leave(&scope, 0));
+        }
+    }
+}
+
+TEST_TIMEOUT(stress_a_task_of_another_loop_from_all_sides_at_once, 60) {
+    struct other_loop other;
+    other_loop_start(&other);
+    gather_tasks(other.loop);
+    other_loop_stop(&other);
+}
+
+LOOP_TEST_TIMEOUT(stress_a_task_of_another_loop_from_all_sides_and_a_task, 60) {
+    struct other_loop other;
+    other_loop_start(&other);
+    gather_tasks(other.loop);
+    other_loop_stop(&other);
+}
