@@ -354,6 +354,7 @@ struct crowd {
     eddy_promise *promise; /* NULL: the future is a task's */
     int64_t value;
     _Atomic int users;
+    _Atomic int left;      /* sides that have not done yet */
     _Atomic int callbacks; /* registered and not yet called */
     _Atomic int begin;
 };
@@ -455,6 +456,7 @@ static int64_t take_part(void *arg) {
     if (atomic_fetch_sub(&crowd->users, 1) == 1) {
         eddy_future_release(crowd->future);
     }
+    atomic_fetch_sub(&crowd->left, 1);
     return 0;
 }
 
@@ -476,6 +478,7 @@ static void gather_a_crowd(struct crowd *crowd) {
     struct side sides[SIDES];
     pthread_t threads[SIDES];
     crowd->users = SIDES;
+    crowd->left = SIDES;
     for (int i = 0; i < SIDES; i++) {
         sides[i] = (struct side){crowd, test_random(), i == 0 && crowd->promise != NULL};
     }
@@ -483,13 +486,14 @@ static void gather_a_crowd(struct crowd *crowd) {
         threads[i] = thread_start(i < 2 ? take_part_on_a_thread : take_part_on_a_loop, &sides[i]);
     }
     take_part(&sides[SIDES - 1]);
-    for (int i = 0; i < SIDES - 1; i++) {
-        thread_join(threads[i]);
-    }
-    while (atomic_load(&crowd->callbacks) > 0) {
+    /* A loop goes on meanwhile: what its task has ended, it may still have to tell the others. */
+    while (atomic_load(&crowd->left) > 0 || atomic_load(&crowd->callbacks) > 0) {
         if (eddy_yield() == EDDY_ENOTASK) {
             sched_yield();
         }
+    }
+    for (int i = 0; i < SIDES - 1; i++) {
+        thread_join(threads[i]);
     }
 }
 
