@@ -371,3 +371,43 @@ LOOP_TEST(each_allocation_may_fail) {
     CHECK(test_each_allocation_fails(inherit_in_a_task, other.loop) > 10);
     other_loop_stop(&other);
 }
+
+struct poor_loop {
+    eddy_loop *loop;
+    eddy_future *last; /* of what was sent to it */
+    struct pair polled;
+    struct pair freed;
+};
+
+static void *poll_without_memory(void *arg) {
+    struct poor_loop *poor = arg;
+    eddy_memory_fail_at(1, true);
+    while (!eddy_future_done(poor->last)) {
+        CHECK_OK(eddy_loop_poll(poor->loop));
+    }
+    eddy_memory_fail_at(0, false);
+    CHECK_OK(eddy_promise_resolve(poor->polled.promise, 0));
+    CHECK_OK(eddy_await(poor->freed.future));
+    eddy_loop_free(poor->loop);
+    return NULL;
+}
+
+/* What went with them is freed, whoever has it. */
+LOOP_TEST(tasks_that_a_loop_has_no_memory_for_fail) {
+    struct poor_loop poor = {.polled = pair_new(), .freed = pair_new()};
+    eddy_scope scope;
+    CHECK_OK(eddy_loop_new(NULL, &poor.loop));
+    CHECK_OK(eddy_local_set(&inherited, &value_a));
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = EDDY_SCOPE_COLLECT}));
+    CHECK_OK(eddy_spawn_on(poor.loop, check_inherited, &value_a, 0));
+    poor.last = eddy_task_start_on(poor.loop, check_inherited, &value_a, 0);
+    pthread_t thread = thread_start(poll_without_memory, &poor);
+    CHECK_OK(eddy_await(poor.polled.future));
+    CHECK_ERR(eddy_await(poor.last), -ENOMEM);
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -ENOMEM);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 1);
+    CHECK_OK(eddy_promise_resolve(poor.freed.promise, 0));
+    thread_join(thread);
+    pair_free(&poor.polled);
+    pair_free(&poor.freed);
+}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <pthread.h>
 #include <string.h>
 
 #include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/sync/barrier.h>
 #include <eddy/runtime/task/scope.h>
 #include <eddy/runtime/task/task.h>
 
-#include "test.h"
+#include "futures/helpers.h"
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
@@ -367,4 +367,182 @@ static int64_t call_spawn_some(void *arg) {
 
 TEST(every_allocation_of_spawn_may_fail) {
     CHECK(test_each_allocation_fails(call_spawn_some, NULL) > 2);
+}
+
+/* ---- tasks on another loop ------------------------------------------------------------------- */
+
+static int64_t says_its_deadline(void *arg) {
+    *(int64_t *)arg = eddy_scope_deadline();
+    return eddy_sleep(EDDY_NEVER);
+}
+
+LOOP_TEST(deadline_and_cancel_of_a_scope_reach_its_tasks_on_other_loops) {
+    struct other_loop other;
+    other_loop_start(&other);
+    for (int cancel = 0; cancel <= 1; cancel++) {
+        int64_t spawned = 0;
+        int64_t started = 0;
+        int64_t deadline = eddy_loop_now(eddy_loop_current()) + (cancel ? EDDY_S * 60 : EDDY_MS);
+        eddy_scope scope;
+        CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.deadline_ns = deadline}));
+        CHECK_OK(eddy_spawn_on(other.loop, says_its_deadline, &spawned, 0));
+        eddy_future *f = eddy_task_start_on(other.loop, says_its_deadline, &started, 0);
+        if (cancel) {
+            CHECK_OK(eddy_scope_cancel(&scope));
+        }
+        CHECK_ERR(eddy_sleep(EDDY_NEVER), cancel ? -ECANCELED : -ETIME);
+        eddy_scope shield;
+        CHECK_OK(eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true}));
+        CHECK_ERR(eddy_await(f), cancel ? -ECANCELED : -ETIME);
+        CHECK_OK(eddy_scope_leave(&shield, 0));
+        CHECK_EQ(eddy_scope_leave(&scope, 0), cancel ? 0 : -ETIME);
+        CHECK_EQ(eddy_scope_failure_count(&scope), cancel ? 0 : 1);
+        CHECK_EQ(spawned, deadline);
+        CHECK_EQ(started, deadline);
+    }
+    other_loop_stop(&other);
+}
+
+static int64_t fails_by_name(void *arg) {
+    (void)arg;
+    eddy_task_name_set("far away");
+    return -EIO;
+}
+
+LOOP_TEST(a_failure_on_another_loop_is_the_scopes_like_any_other) {
+    struct other_loop other;
+    other_loop_start(&other);
+    int seen = 0;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn_on(other.loop, sleeps_for_ever, &seen, 0));
+    CHECK_OK(eddy_spawn_from("here.c:1", other.loop, fails_by_name, NULL, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+    CHECK_EQ(seen, -ECANCELED);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 1);
+    CHECK_STR(eddy_scope_failure_at(&scope, 0)->task, "far away");
+    CHECK_STR(eddy_scope_failure_at(&scope, 0)->site, "here.c:1");
+    other_loop_stop(&other);
+}
+
+struct crowded {
+    eddy_barrier pairs;
+    _Atomic int now;
+    _Atomic int most;
+};
+
+/* Needs somebody else beside it. */
+static int64_t stands_in(void *arg) {
+    struct crowded *crowded = arg;
+    int count = atomic_fetch_add(&crowded->now, 1) + 1;
+    int most = atomic_load(&crowded->most);
+    while (count > most && !atomic_compare_exchange_weak(&crowded->most, &most, count)) {
+    }
+    int r = eddy_barrier_wait(&crowded->pairs);
+    atomic_fetch_sub(&crowded->now, 1);
+    return r;
+}
+
+LOOP_TEST(the_limit_counts_tasks_on_other_loops) {
+    struct other_loop other;
+    struct crowded crowded = {.pairs = EDDY_BARRIER_INIT(2)};
+    eddy_scope scope;
+    other_loop_start(&other);
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.limit = 2}));
+    for (int i = 0; i < 8; i++) {
+        CHECK_OK(eddy_spawn_on(i % 2 == 0 ? other.loop : NULL, stands_in, &crowded, 0));
+    }
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(crowded.most, 2);
+    other_loop_stop(&other);
+}
+
+static int64_t cancels_foreign_scope(void *scope) {
+    CHECK_ERR(eddy_scope_cancel(scope), EDDY_EWRONGLOOP);
+    return 0;
+}
+
+LOOP_TEST(a_scope_is_cancelled_on_its_loop_only) {
+    struct other_loop other;
+    eddy_scope scope;
+    other_loop_start(&other);
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn_on(other.loop, cancels_foreign_scope, &scope, 0));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    other_loop_stop(&other);
+}
+
+/* ---- the future of a time -------------------------------------------------------------------- */
+
+TEST(the_future_of_a_time_needs_a_loop) {
+    eddy_future *f = eddy_sleep_start(1);
+    CHECK_ERR(eddy_await(f), EDDY_ENOTASK);
+    eddy_future_release(f);
+}
+
+LOOP_TEST(the_future_of_a_time_ends_then_or_when_it_is_cancelled) {
+    int64_t begin = eddy_loop_now(eddy_loop_current());
+    CHECK_OK(eddy_await(eddy_sleep_start(2 * EDDY_MS)));
+    CHECK(eddy_loop_now(eddy_loop_current()) >= begin + 2 * EDDY_MS);
+    CHECK_OK(eddy_await(eddy_sleep_start(0)));
+    CHECK_OK(eddy_await(eddy_sleep_start(INT64_MIN)));
+    eddy_future *never = eddy_sleep_start(EDDY_NEVER);
+    eddy_future *nearly = eddy_sleep_start(EDDY_NEVER - 1);
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK(!eddy_future_done(never));
+    CHECK(!eddy_future_done(nearly));
+    CHECK_OK(eddy_future_cancel(never));
+    CHECK_ERR(eddy_await(never), -ECANCELED);
+    CHECK(eddy_future_cancelled(never));
+}
+
+LOOP_TEST(the_future_of_a_time_ends_with_its_scopes_deadline) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = EDDY_MS}));
+    eddy_future *f = eddy_sleep_start(EDDY_NEVER);
+    CHECK_ERR(eddy_sleep(EDDY_NEVER - 1), -ETIME);
+    CHECK_ERR(eddy_future_result(f), -ETIME);
+    CHECK(eddy_future_cancelled(f));
+    CHECK_ERR(eddy_future_result(eddy_sleep_start(1)), -ETIME);
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+}
+
+/* ---- what is refused ------------------------------------------------------------------------- */
+
+static int64_t gives_its_number(void *arg) {
+    (void)arg;
+    eddy_task_name_set(NULL);
+    CHECK_STR(eddy_task_name(), "");
+    return (int64_t)eddy_task_id();
+}
+
+LOOP_TEST(task_numbers_are_given_once) {
+    int64_t before = (int64_t)eddy_task_id();
+    for (int i = 0; i < 10; i++) {
+        int64_t number = eddy_await(eddy_task_start(gives_its_number, NULL, 0));
+        CHECK(number > before);
+        before = number;
+    }
+}
+
+LOOP_TEST(in_a_cancelled_scope_nothing_is_started) {
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_scope_cancel(&scope));
+    CHECK_ERR(eddy_spawn(note, NULL, 0), -ECANCELED);
+    CHECK_ERR(eddy_await(eddy_task_start(note, NULL, 0)), -ECANCELED);
+    CHECK_ERR(eddy_future_result(eddy_task_start(note, NULL, 0)), -ECANCELED);
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_EQ(order.at, 0);
+    CHECK_ERR(eddy_future_result(eddy_task_start(NULL, NULL, 0)), -EINVAL);
+    CHECK_ERR(eddy_future_result(eddy_task_start(note, NULL, 8)), -EINVAL);
+    CHECK_ERR(eddy_future_result(eddy_task_start(note, &scope, EDDY_SPAWN_COPY_MAX + 1)), -EINVAL);
+}
+
+TEST(call_refuses_null) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    CHECK_ERR(eddy_loop_call(NULL, returns_its_argument, NULL), -EINVAL);
+    CHECK_ERR(eddy_loop_call(loop, NULL, NULL), -EINVAL);
+    eddy_loop_free(loop);
 }
