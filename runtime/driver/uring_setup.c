@@ -60,8 +60,8 @@ static void say(char *reason, size_t size, const char *call, int error) {
 
 /* ---- the ring -------------------------------------------------------------------------------- */
 
-/* Stands for the kernel's order between one ring's end and the next one's begin at the same address,
- * on another thread: liburing maps by system calls that ThreadSanitizer does not see. */
+/* Stands for the kernel's order between one ring's end and the begin of the next one at the same
+ * address, on another thread: liburing maps by system calls that ThreadSanitizer does not see. */
 static char *const ring_maps = (char *)(uintptr_t)&eddyi_driver_uring;
 
 static int set_up(struct io_uring *ring, unsigned entries, struct io_uring_params *params) {

@@ -118,8 +118,8 @@ EDDY_API eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, ed
  * Shape:   runs the loop on this thread until that task has ended. Other tasks of the loop stay.
  * Owns:    borrows arg until it returns.
  * Errors:  what fn returned; -ENOMEM; -EINVAL; -EDEADLK a loop runs on this thread already;
- *          EDDY_EWRONGLOOP; EDDY_EFORKED; -ECANCELED eddy_loop_stop ended the loop first (the task is
- *          cancelled).
+ *          EDDY_EWRONGLOOP; EDDY_EFORKED; -ECANCELED eddy_loop_stop ended the loop first (the task
+ *          is cancelled).
  * Threads: loop thread.
  * Cancel:  does not suspend; blocks.
  */
