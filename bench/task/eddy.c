@@ -48,8 +48,7 @@ struct pair {
 static int64_t answer(void *arg) {
     struct pair *pair = arg;
     int64_t value;
-    int r;
-    while ((r = eddy_channel_recv(pair->ping, &value)) == 0) {
+    while (eddy_channel_recv(pair->ping, &value) == 0) {
         eddy_channel_send(pair->pong, &value);
     }
     return 0;
