@@ -369,7 +369,6 @@ LOOP_TEST(times_that_are_too_long_are_the_longest) {
     CHECK_OK(eddy_stream_close(server));
 }
 
-
 LOOP_TEST(local_address_can_be_chosen) {
     eddy_listener *listener = listen_on("127.0.0.1:0", NULL);
     eddy_stream *client = connect_to(listener, &(eddy_tcp_opts){.bind = "127.0.0.2:0"});
