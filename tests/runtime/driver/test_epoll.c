@@ -261,6 +261,72 @@ TEST(reports_of_a_forgotten_registration_reach_nobody) {
     eddy_loop_free(loop);
 }
 
+/* Whoever else has the file open may go on using it: that is no reason to wake. */
+TEST(file_that_is_open_elsewhere_is_not_watched_after_forget) {
+    eddy_loop *loop = epoll_loop();
+    struct eddyi_handle a;
+    struct eddyi_handle b;
+    char byte;
+    unix_pair(&a, &b, SOCK_STREAM);
+    struct trial recv = trial_recv(&a, &byte, 1);
+    start(loop, &recv);
+    run_for(loop, EDDY_MS);
+    eddyi_op_cancel(loop, &recv.op);
+    CHECK_ERR(finish(loop, &recv), -ECANCELED);
+    int copy = dup(a.fd);
+    close_handle(loop, &a);
+    int fd = (int)CHECK_OK(eddy_loop_fd(loop));
+    CHECK_OK(eddy_loop_poll(loop));
+    CHECK_EQ(write(b.fd, "x", 1), 1);
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    CHECK_EQ(poll(&poller, 1, 0), 0);
+    close_handle(loop, &b);
+    close(copy);
+    eddy_loop_free(loop);
+}
+
+struct answering {
+    struct trial recv;
+    struct trial send;
+    eddy_loop *loop;
+};
+
+static void answer(struct eddyi_op *op) {
+    struct answering *answering = EDDYI_CONTAINER(op, struct answering, recv.op);
+    trial_done(op);
+    start(answering->loop, &answering->send);
+}
+
+/* What the end of another operation submits is tried by the next turn: the foreign loop has to
+ * come. */
+TEST(foreign_loop_is_told_of_what_can_be_tried_at_once) {
+    eddy_loop *loop = epoll_loop();
+    struct eddyi_handle a;
+    struct eddyi_handle b;
+    char byte;
+    unix_pair(&a, &b, SOCK_STREAM);
+    struct answering answering = {.send = trial_send(&a, "x", 1), .loop = loop};
+    start(loop, &answering.send);
+    CHECK_EQ(finish(loop, &answering.send), 1); /* registered, and known to be writable */
+    CHECK((a.ready & EDDYI_EPOLL_CAN_WRITE) != 0);
+    struct pollfd poller = {.fd = (int)CHECK_OK(eddy_loop_fd(loop)), .events = POLLIN};
+    answering.send = trial_send(&a, "y", 1);
+    answering.recv = trial_recv(&a, &byte, 1);
+    start(loop, &answering.recv);
+    answering.recv.op.done = answer;
+    CHECK_EQ(write(b.fd, "z", 1), 1);
+    loop->live++;
+    while (!answering.send.ended) {
+        CHECK_OK(eddy_loop_poll(loop));
+        CHECK(answering.send.ended || poll(&poller, 1, 10000) == 1);
+    }
+    loop->live--;
+    CHECK_EQ(answering.send.op.result, 1);
+    close_handle(loop, &a);
+    close_handle(loop, &b);
+    eddy_loop_free(loop);
+}
+
 TEST(forked_child_does_not_touch_the_parents_registrations) {
     eddy_loop *loop = epoll_loop();
     struct eddyi_handle a;
@@ -381,15 +447,15 @@ TEST(without_epoll_pwait2_deadlines_are_kept) {
     refuse_call(SYS_epoll_pwait2, 0, 0, ENOSYS);
     eddy_loop *loop = epoll_loop();
     int64_t least = INT64_MAX; /* a busy machine may stop us at any time, but not each time */
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 20; i++) {
         int64_t before = eddy_loop_now(loop);
-        run_for(loop, 1100 * EDDY_US);
+        run_for(loop, 900 * EDDY_US);
         int64_t took = eddy_loop_now(loop) - before;
-        CHECK(took >= 1100 * EDDY_US);
+        CHECK(took >= 900 * EDDY_US);
         least = took < least ? took : least;
     }
     CHECK(least < 500 * EDDY_MS);
-    CHECK(loop->turns < 30); /* rounded up: not awake until the deadline has come */
+    CHECK(loop->turns < 80); /* rounded up: not awake until the deadline has come */
     eddy_loop_free(loop);
 }
 
