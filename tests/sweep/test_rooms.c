@@ -86,8 +86,8 @@ static int64_t in_task(void *arg) {
 }
 
 /* On a loop of its own each time, so that it is swept too and nothing of an earlier run is there.
- * Without memory a world's network loses connection requests, and a connect that has lost seven
- * gives up. */
+ * Without memory a server hangs up, of which its client may hear first; a world's network loses
+ * connection requests, and a connect that has lost seven gives up. */
 static int64_t in_loop(void *arg) {
     eddy_loop *loop;
     int64_t r = eddy_loop_new(&(eddy_loop_opts){.seed = test_seed()}, &loop);
@@ -97,7 +97,8 @@ static int64_t in_loop(void *arg) {
     r = eddy_loop_call(loop, in_task, arg);
     bool in_world = strcmp(eddy_loop_driver(loop), "sim") == 0;
     eddy_loop_free(loop);
-    return r == -ETIMEDOUT && in_world ? -ENOMEM : r;
+    bool hung_up = r == -ECONNRESET || r == -EPIPE;
+    return hung_up || (r == -ETIMEDOUT && in_world) ? -ENOMEM : r;
 }
 
 static void sweep_memory(int64_t (*scenario)(void)) {
