@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop's turn and sleep. Tasks, timers and drivers meet it in their own tests. */
+#include <pthread.h>
+#include <string.h>
+
+#include <eddy/runtime/loop/loop_impl.h>
+#include <eddy/runtime/sync/event.h>
+
+#include "test.h"
+
+static struct {
+    bool (*idle)(eddy_loop *loop);
+    eddy_loop *loop;
+    eddy_event arrived;
+    bool posted;
+} late;
+
+static void arrive(void *arg) {
+    (void)arg;
+    eddy_event_set(&late.arrived);
+}
+
+static void *post(void *arg) {
+    (void)arg;
+    CHECK_OK(eddy_loop_post(late.loop, arrive, NULL));
+    return NULL;
+}
+
+/* The loop has looked for what other threads queued, and has not yet said that it sleeps. */
+static bool post_and_idle(eddy_loop *loop) {
+    if (!late.posted) {
+        pthread_t thread;
+        late.posted = true;
+        CHECK_EQ(pthread_create(&thread, NULL, post, NULL), 0);
+        CHECK_EQ(pthread_join(thread, NULL), 0);
+    }
+    return late.idle(loop);
+}
+
+LOOP_TEST(what_is_posted_between_the_last_look_and_the_sleep_is_not_slept_over) {
+    late.loop = eddy_loop_current();
+    late.idle = late.loop->tasks_idle;
+    late.loop->tasks_idle = post_and_idle;
+    CHECK_EQ(eddy_event_wait(&late.arrived), 0); /* no timer and no operation would end the sleep */
+    CHECK(late.posted);
+    late.loop->tasks_idle = late.idle;
+}
+
+/* ---- the budget ------------------------------------------------------------------------------ */
+
+static uint64_t last_turn;
+static int in_turn;
+static int most_in_turn;
+
+static void count_item(void *arg) {
+    const eddy_loop *loop = arg;
+    in_turn = loop->turns == last_turn ? in_turn + 1 : 1;
+    last_turn = loop->turns;
+    most_in_turn = in_turn > most_in_turn ? in_turn : most_in_turn;
+}
+
+TEST(a_turn_runs_no_more_items_than_its_budget) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    for (int i = 0; i < 3 * EDDYI_LOOP_BUDGET; i++) {
+        CHECK_OK(eddy_loop_post(loop, count_item, loop));
+    }
+    CHECK_OK(eddy_loop_run(loop));
+    CHECK_EQ(most_in_turn, EDDYI_LOOP_BUDGET);
+    eddy_loop_free(loop);
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+static char order[8];
+
+static void note_letter(void *letter) {
+    order[strlen(order)] = *(const char *)letter;
+}
+
+TEST(what_is_posted_runs_in_the_order_of_posting) {
+    static char letters[] = "abcdefg";
+    if (strcmp(test_driver(), "sim") == 0) {
+        SKIP("the simulation shuffles what is ready");
+    }
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    for (size_t i = 0; i < sizeof letters - 1; i++) {
+        CHECK_OK(eddy_loop_post(loop, note_letter, &letters[i]));
+    }
+    CHECK_OK(eddy_loop_run(loop));
+    CHECK_STR(order, letters);
+    eddy_loop_free(loop);
+}
