@@ -645,3 +645,21 @@ LOOP_TEST(a_few_futures_are_waited_for_without_an_allocation) {
     CHECK_EQ(test_each_allocation_fails(combine_some, &pairs), 2); /* both found none to fail */
     pairs_free(&pairs);
 }
+
+/* Zero is a success: it decides nothing for all, and everything for any. */
+TEST(a_gathering_future_takes_zero_for_a_success) {
+    struct pairs pairs;
+    pairs_new(&pairs, 3);
+    eddy_future *all = eddy_future_all(pairs.fs, 2);
+    eddy_future *any = eddy_future_any(&pairs.fs[1], 2);
+    resolve(&pairs, 0, 0);
+    CHECK(!eddy_promise_cancelled(pairs.pair[1].promise));
+    CHECK(!eddy_future_done(all));
+    resolve(&pairs, 1, 0);
+    CHECK_EQ(eddy_future_result(all), 0);
+    CHECK(eddy_promise_cancelled(pairs.pair[2].promise));
+    CHECK_EQ(eddy_future_result(any), 0);
+    eddy_future_release(all);
+    eddy_future_release(any);
+    pairs_free(&pairs);
+}
