@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names and texts of errors. The C library has both, but its names are a GNU extension and its
- * texts follow the locale and, in strerror, a buffer that threads share: so here is a table.
+ * texts follow the locale and, in strerror, a buffer that threads share: so here is a table. Its
+ * texts are those of the C library, but for ETIME, which here is a scope's deadline and no timer.
  */
 #include <eddy/runtime/base/error.h>
 
@@ -66,7 +67,7 @@
     X(EBFONT, "bad font file format") \
     X(ENOSTR, "device not a stream") \
     X(ENODATA, "no data available") \
-    X(ETIME, "timer expired") \
+    X(ETIME, "the deadline passed") \
     X(ENOSR, "out of streams resources") \
     X(ENONET, "machine is not on the network") \
     X(ENOPKG, "package not installed") \

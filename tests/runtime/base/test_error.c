@@ -42,6 +42,10 @@ TEST(every_errno_has_the_text_of_the_c_library_in_lower_case) {
             CHECK_STR(eddy_error_text(-number), "unknown error");
             continue;
         }
+        if (number == ETIME) { /* a scope's deadline, and "timer expired" would name none */
+            CHECK_STR(eddy_error_text(-number), "the deadline passed");
+            continue;
+        }
         CHECK_EQ(strcasecmp(eddy_error_text(-number), text), 0);
         CHECK(is_lower_case(eddy_error_text(-number)));
     }
