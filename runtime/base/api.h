@@ -27,6 +27,11 @@
 #define EDDY_PRINTF(format_index, first_index)
 #endif
 
+/* "file:line", for the reports that say where a task was spawned or a scope entered. */
+#define EDDY_SITE_TEXT_(line) #line
+#define EDDY_SITE_LINE_(line) EDDY_SITE_TEXT_(line)
+#define EDDY_SITE __FILE__ ":" EDDY_SITE_LINE_(__LINE__)
+
 /* Time is int64_t nanoseconds everywhere: `.timeout_ns = 2 * EDDY_S`. */
 #define EDDY_NS ((int64_t)1)
 #define EDDY_US (1000 * EDDY_NS)

@@ -11,7 +11,7 @@
 
 #define LINE_MAX_BYTES 1024 /* longer words are cut */
 
-const char *(*eddyi_panic_context)(void);
+const char *(*eddyi_panic_context)(const char **ret_site);
 
 struct line {
     size_t len;
@@ -39,13 +39,13 @@ static void add_number(struct line *line, unsigned number) {
 }
 
 /* What runs here, or NULL. Asked once a thread: to find the name may be what panics. */
-static const char *running_task(void) {
+static const char *running_task(const char **ret_site) {
     static _Thread_local bool asked;
     if (asked || eddyi_panic_context == NULL) {
         return NULL;
     }
     asked = true;
-    return eddyi_panic_context();
+    return eddyi_panic_context(ret_site);
 }
 
 _Noreturn void eddyi_panic(const char *file, int line_number, const char *condition,
@@ -62,11 +62,14 @@ _Noreturn void eddyi_panic(const char *file, int line_number, const char *condit
         add(&line, ": ");
         add(&line, sentence);
     }
-    const char *task = running_task();
+    const char *site = NULL;
+    const char *task = running_task(&site);
     if (task != NULL) {
         add(&line, " (task \"");
         add(&line, task);
-        add(&line, "\")");
+        add(&line, site != NULL ? "\", spawned at " : "\"");
+        add(&line, site != NULL ? site : "");
+        add(&line, ")");
     }
     line.text[line.len++] = '\n';
     /* One write, so that lines of two threads do not mix; if it fails there is nobody to tell. */

@@ -28,10 +28,11 @@
 #define EDDYI_CONTAINER(pointer, type, member) \
     ((type *)((uintptr_t)(pointer)-offsetof(type, member)))
 
-/* Writes file, line, condition, sentence and the running task's name to standard error; aborts. */
+/* Writes file, line, condition, sentence and the running task to standard error; aborts. */
 _Noreturn void eddyi_panic(const char *file, int line, const char *condition, const char *sentence);
 
-/* Set by the task room: gives the running task's name for panics, or NULL. */
-extern const char *(*eddyi_panic_context)(void);
+/* Set by the task room, for panics: the running task's name, or NULL; *ret_site is where it was
+ * spawned, or NULL. */
+extern const char *(*eddyi_panic_context)(const char **ret_site);
 
 #endif

@@ -59,16 +59,30 @@ typedef struct eddy_scope_failure {
 #define EDDY_SCOPE_FAILURES_MAX 4
 
 /**
- * Begin a scope in the running task.
+ * Begin a scope in the running task: eddy_scope_enter(scope, opts).
  *
  * Shape:   scope is uninitialised storage; opts NULL means no deadline, EDDY_SCOPE_ALL, no limit.
- *          Scopes are left in the reverse order of their entering, by the same task.
+ *          Scopes are left in the reverse order of their entering, by the same task; a task that
+ *          returns without leaving one ends the program, with a line that says which.
  * Owns:    borrows `scope` until eddy_scope_leave; copies opts.
  * Errors:  EDDY_ENOTASK; -EINVAL an option is out of range (the scope is then not entered).
  * Threads: fiber.
  * Cancel:  does not suspend; entering in a cancelled scope works, and the new one is cancelled too.
  */
-EDDY_API int eddy_scope_enter(eddy_scope *scope, const eddy_scope_opts *opts);
+#define eddy_scope_enter(...) eddy_scope_enter_from(EDDY_SITE, __VA_ARGS__)
+
+/**
+ * What eddy_scope_enter is made of: `site` is where a report of a scope that was not left says that
+ * it was entered.
+ *
+ * Shape:   as eddy_scope_enter; site is "file:line".
+ * Owns:    as eddy_scope_enter; borrows site until eddy_scope_leave.
+ * Errors:  as eddy_scope_enter.
+ * Threads: fiber.
+ * Cancel:  as eddy_scope_enter.
+ */
+EDDY_API int eddy_scope_enter_from(const char *site, eddy_scope *scope,
+                                   const eddy_scope_opts *opts);
 
 /**
  * End a scope: wait for its tasks, release the futures started in it, and say how it went.

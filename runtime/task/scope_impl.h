@@ -27,6 +27,7 @@ struct __attribute__((may_alias)) eddyi_scope {
     struct eddyi_scope *parent; /* NULL for a loop's root */
     struct eddy_task *owner;    /* whose scope it is; NULL for a loop's root */
     eddy_loop *loop;
+    const char *site;           /* where it was entered; unset in roots */
     struct eddyi_list siblings; /* in parent->children */
     struct eddyi_list children; /* scopes below, by siblings */
     struct eddyi_list futures;  /* handles that the scope owns, by eddy_future.owned */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/task/task_impl.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include <eddy/runtime/base/detail_impl.h>
@@ -134,10 +135,20 @@ static void report(eddy_task *task, int cancelled) {
     }
 }
 
+/* Where the scope was entered is where to look, and not this file. */
+static _Noreturn void panic_of_scope(const struct eddyi_scope *scope) {
+    char sentence[256];
+    snprintf(sentence, sizeof sentence, "a task returned without leaving the scope entered at %s",
+             scope->site);
+    eddyi_panic(__FILE__, __LINE__, "task->scope == &task->root", sentence);
+}
+
 static void run(void *arg) {
     eddy_task *task = arg;
     task->result = task->fn(task->arg);
-    EDDY_ASSERT_SAY(task->scope == &task->root, "a task returned without leaving its scope");
+    if (EDDYI_UNLIKELY(task->scope != &task->root)) {
+        panic_of_scope(task->scope);
+    }
     int cancelled = task->root.effective;
     if (task->root.running > 0 || !eddyi_list_empty(&task->root.futures)) {
         eddyi_scope_raise(&task->root, -ECANCELED);
@@ -311,6 +322,11 @@ static struct eddyi_detail *detail_of_task(bool make) {
     return task->detail;
 }
 
+static const char *describe_task(const char **ret_site) {
+    *ret_site = eddyi_task_here == NULL ? NULL : eddyi_task_here->site;
+    return eddy_task_name();
+}
+
 static bool describe_overflow(void *fault, struct eddyi_overflow_facts *ret_facts) {
     eddy_task *task = eddyi_task_here;
     if (task == NULL || !eddyi_stack_in_guard(task->stack, fault)) {
@@ -327,6 +343,6 @@ static bool describe_overflow(void *fault, struct eddyi_overflow_facts *ret_fact
 /* Set once, before any thread of ours exists. */
 __attribute__((constructor)) static void connect_lower_rooms(void) {
     eddyi_detail_of_task = detail_of_task;
-    eddyi_panic_context = eddy_task_name;
+    eddyi_panic_context = describe_task;
     eddyi_overflow_describe = describe_overflow;
 }

@@ -27,11 +27,6 @@ EDDY_BEGIN_DECLS
 typedef struct eddy_future eddy_future;
 typedef int64_t (*eddy_task_fn)(void *arg);
 
-/* "file:line", for the reports that say where a task was spawned. */
-#define EDDY_SITE_TEXT_(line) #line
-#define EDDY_SITE_LINE_(line) EDDY_SITE_TEXT_(line)
-#define EDDY_SITE __FILE__ ":" EDDY_SITE_LINE_(__LINE__)
-
 /* The largest argument that eddy_spawn copies. */
 #define EDDY_SPAWN_COPY_MAX 4096
 

@@ -38,7 +38,8 @@ TEST(a_sentence_follows_the_condition) {
     check_last_words(death_of(with_sentence), SENTENCE_LINE, "length < 0: the file got shorter");
 }
 
-static const char *a_task(void) {
+static const char *a_task(const char **ret_site) {
+    (void)ret_site;
     return "worker \"7\"\n\x1b[31m";
 }
 
@@ -48,7 +49,20 @@ TEST(the_running_task_is_named_and_cannot_break_the_line) {
                      "length < 0: the file got shorter (task \"worker \"7\"??[31m\")");
 }
 
-static const char *no_task(void) {
+static const char *a_task_with_a_site(const char **ret_site) {
+    *ret_site = "load.c:42";
+    return "import";
+}
+
+TEST(the_site_of_the_running_tasks_spawn_is_named) {
+    eddyi_panic_context = a_task_with_a_site;
+    check_last_words(
+        death_of(with_sentence), SENTENCE_LINE,
+        "length < 0: the file got shorter (task \"import\", spawned at load.c:42)");
+}
+
+static const char *no_task(const char **ret_site) {
+    (void)ret_site;
     return NULL;
 }
 
@@ -58,14 +72,14 @@ TEST(without_a_running_task_none_is_named) {
 }
 
 enum { CONTEXT_LINE = __LINE__ + 2 };
-static const char *broken_context(void) {
-    EDDY_ASSERT(length == -1);
+static const char *broken_context(const char **ret_site) {
+    EDDY_ASSERT(length == -1 && ret_site != NULL);
     return NULL;
 }
 
 TEST(a_panic_while_the_task_is_looked_up_ends_all_the_same) {
     eddyi_panic_context = broken_context;
-    check_last_words(death_of(with_sentence), CONTEXT_LINE, "length == -1");
+    check_last_words(death_of(with_sentence), CONTEXT_LINE, "length == -1 && ret_site != NULL");
 }
 
 static void with_a_long_sentence(void) {

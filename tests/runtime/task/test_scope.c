@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,6 +8,7 @@
 #include <eddy/runtime/task/scope.h>
 #include <eddy/runtime/task/task.h>
 
+#include "runtime/base/death.h"
 #include "test.h"
 
 static int64_t fails(void *arg) {
@@ -400,4 +403,37 @@ LOOP_TEST(a_cancel_reaches_the_innermost_of_a_thousand_scopes) {
     }
     free(scopes);
     CHECK_OK(eddy_checkpoint());
+}
+
+/* ---- a scope that is not left ---------------------------------------------------------------- */
+
+enum { ENTER_LINE = __LINE__ + 4 };
+static int64_t forgets_its_scope(void *arg) {
+    eddy_scope scope;
+    eddy_task_name_set(arg);
+    return eddy_scope_enter(&scope, &(eddy_scope_opts){.limit = 1, .shield = true});
+}
+
+enum { SPAWN_LINE = __LINE__ + 3 };
+static int64_t spawns_who_forgets(void *arg) {
+    char name[] = "careless";
+    return arg != NULL ? 0 : eddy_spawn(forgets_its_scope, name, sizeof name);
+}
+
+static void forget_a_scope(void) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    CHECK_OK(eddy_loop_call(loop, spawns_who_forgets, NULL));
+    eddy_loop_free(loop);
+}
+
+TEST(a_scope_that_is_not_left_is_named_by_its_line_and_its_tasks) {
+    struct death death = death_of(forget_a_scope);
+    CHECK_EQ(death.signal, SIGABRT);
+    char wanted[256];
+    snprintf(wanted, sizeof wanted,
+             "a task returned without leaving the scope entered at %s:%d "
+             "(task \"careless\", spawned at %s:%d)\n",
+             __FILE__, ENTER_LINE, __FILE__, SPAWN_LINE);
+    CHECK(strstr(death.text, wanted) != NULL);
 }
