@@ -28,6 +28,7 @@ void eddyi_scope_init(struct eddyi_scope *scope, struct eddyi_scope *parent, edd
     scope->policy = EDDY_SCOPE_ALL;
     scope->shield = false;
     scope->expired = false;
+    scope->cancelled = false;
     scope->entered = true;
     scope->succeeded = false;
     scope->joiner = NULL;
@@ -325,8 +326,13 @@ int eddy_scope_cancel(eddy_scope *public_scope) {
     if (scope->loop != eddyi_loop_here) {
         return EDDY_EWRONGLOOP;
     }
+    scope->cancelled = true;
     eddyi_scope_raise(scope, -ECANCELED);
     return 0;
+}
+
+bool eddy_scope_cancelled(const eddy_scope *scope) {
+    return ((const struct eddyi_scope *)(const void *)scope)->cancelled;
 }
 
 bool eddy_scope_expired(const eddy_scope *scope) {

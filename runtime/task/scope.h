@@ -91,7 +91,10 @@ EDDY_API int eddy_scope_enter_from(const char *site, eddy_scope *scope,
  *          EDDY_SCOPE_ALL it cancels the tasks. Returns the first failure; else `result`. With
  *          EDDY_SCOPE_ANY the first task's success, if there was one. A scope whose deadline cut a
  *          task short returns -ETIME. Tasks that ended with -ECANCELED because the scope was
- *          cancelled are no failures.
+ *          cancelled are no failures. A body that passes its own -ECANCELED or -ETIME on gets it
+ *          back, whoever caused it, because it did not come to its end: eddy_scope_cancelled and
+ *          eddy_scope_expired tell whether it was this scope. A body for which its own cancel is
+ *          the normal end passes 0.
  * Owns:    the storage is the caller's again; failures can still be read from it.
  * Errors:  whatever the tasks returned; -EINVAL the scope is not the innermost one; EDDY_ENOTASK.
  * Threads: fiber, the one that entered.
@@ -121,6 +124,18 @@ EDDY_API int eddy_scope_cancel(eddy_scope *scope);
  * Cancel:  does not suspend.
  */
 EDDY_API bool eddy_scope_expired(const eddy_scope *scope);
+
+/**
+ * Whether this scope itself was cancelled by eddy_scope_cancel: tells an outer cancel's -ECANCELED
+ * from its own.
+ *
+ * Shape:   readable after leave too. False when only a failure in it ended the rest.
+ * Owns:    nothing.
+ * Errors:  none.
+ * Threads: loop thread.
+ * Cancel:  does not suspend.
+ */
+EDDY_API bool eddy_scope_cancelled(const eddy_scope *scope);
 
 /**
  * How many tasks of the scope failed, the suppressed ones included.

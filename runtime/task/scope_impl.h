@@ -37,6 +37,7 @@ struct __attribute__((may_alias)) eddyi_scope {
     uint8_t policy;             /* eddy_scope_policy */
     bool shield;
     bool expired;               /* its own deadline passed */
+    bool cancelled;             /* by eddy_scope_cancel on this very scope */
     bool entered;               /* between enter and leave */
     bool succeeded;             /* EDDY_SCOPE_ANY: `success` is valid */
     struct eddy_task *joiner;   /* parked in leave until running is 0 */

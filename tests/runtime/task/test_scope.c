@@ -159,6 +159,53 @@ LOOP_TEST(a_cancel_is_sticky_until_the_scope_is_left_and_no_failure) {
     CHECK_OK(eddy_sleep(1));
 }
 
+/* Cancels the scope around its parent's body, which hears of it as of any other cancel. */
+static int64_t cancels_it(void *arg) {
+    return eddy_scope_cancel(arg);
+}
+
+LOOP_TEST(a_body_gets_its_cancel_back_and_the_scope_says_whose_it_was) {
+    eddy_scope outer;
+    eddy_scope inner;
+    CHECK_OK(eddy_scope_enter(&outer, NULL));
+    CHECK_OK(eddy_scope_enter(&inner, NULL));
+    CHECK(!eddy_scope_cancelled(&inner));
+    CHECK_OK(eddy_spawn(cancels_it, &inner, 0));
+    int r = eddy_sleep(EDDY_NEVER);
+    CHECK_ERR(r, -ECANCELED);
+    CHECK_ERR(eddy_scope_leave(&inner, r), -ECANCELED);
+    CHECK(eddy_scope_cancelled(&inner));
+    CHECK(!eddy_scope_cancelled(&outer));
+
+    CHECK_OK(eddy_scope_enter(&inner, NULL));
+    CHECK_OK(eddy_scope_cancel(&inner));
+    CHECK_EQ(eddy_scope_leave(&inner, 0), 0); /* its normal end */
+    CHECK(eddy_scope_cancelled(&inner));
+
+    CHECK_OK(eddy_scope_enter(&inner, NULL));
+    CHECK_OK(eddy_spawn(cancels_it, &outer, 0));
+    r = eddy_sleep(EDDY_NEVER);
+    CHECK_ERR(eddy_scope_leave(&inner, r), -ECANCELED);
+    CHECK(!eddy_scope_cancelled(&inner)); /* from outside */
+    CHECK_ERR(eddy_scope_leave(&outer, r), -ECANCELED);
+    CHECK(eddy_scope_cancelled(&outer));
+}
+
+LOOP_TEST(a_failure_or_a_deadline_that_ends_a_scope_is_no_cancel_of_it) {
+    int error = -EIO;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(fails, &error, 0));
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ECANCELED);
+    CHECK_ERR(eddy_scope_leave(&scope, -ECANCELED), -EIO);
+    CHECK(!eddy_scope_cancelled(&scope));
+
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = EDDY_MS}));
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ETIME);
+    CHECK_ERR(eddy_scope_leave(&scope, -ETIME), -ETIME);
+    CHECK(!eddy_scope_cancelled(&scope));
+}
+
 struct nest {
     int depth;
     int cancelled;
