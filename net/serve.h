@@ -79,7 +79,8 @@ EDDY_API int64_t eddy_serve(eddy_listener *listener, eddy_serve_fn handler, void
  *          cancelled: it may say goodbye, and should then return. A stream that eddy_serve did not
  *          make takes no notice.
  * Owns:    nothing.
- * Errors:  EDDY_ECLOSED with idle true: a drain has begun, end the connection now.
+ * Errors:  EDDY_ECLOSED with idle true: a drain has begun, end the connection now. The handler may
+ *          return it: in a drain that is a connection's orderly end and no failure.
  * Threads: fiber, on the stream's loop.
  * Cancel:  does not suspend.
  */

@@ -462,6 +462,59 @@ LOOP_TEST(drain_ends_idle_connections_at_once_and_lets_them_say_goodbye) {
     CHECK_EQ(server.errors, 0);
 }
 
+/* Passes on whatever it gets. */
+static int64_t frank(eddy_stream *peer, void *arg) {
+    char byte;
+    (void)arg;
+    for (;;) {
+        int64_t r = eddy_serve_idle(peer, true);
+        if (r < 0 || (r = eddy_stream_read(peer, &byte, 1)) <= 0) {
+            return r;
+        }
+        eddy_serve_idle(peer, false);
+        requests++;
+        CHECK_OK(eddy_sleep(50 * EDDY_MS));
+    }
+}
+
+LOOP_TEST(drained_connection_that_returns_what_it_was_told_has_not_failed) {
+    struct server server = {.handler = frank};
+    requests = 0;
+    start(&server);
+    eddy_stream *idle = connect_client(&server);
+    eddy_stream *busy = connect_client(&server);
+    wait_until_active(&server, 2);
+    CHECK_OK(eddy_stream_write(busy, "x", 1));
+    while (requests == 0) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+    CHECK_EQ(eddy_loop_drain(eddy_loop_current()), 1);
+    check_rest(idle, "");
+    check_rest(busy, "");
+    CHECK_EQ(eddy_await(server.future), 0);
+    CHECK_EQ(server.errors, 0);
+    CHECK_EQ(server.stats.failed, 0);
+}
+
+static int64_t says_closed(eddy_stream *peer, void *arg) {
+    char byte;
+    (void)arg;
+    CHECK_EQ(eddy_stream_read(peer, &byte, 1), 1);
+    return EDDY_ECLOSED;
+}
+
+LOOP_TEST(closed_is_a_failure_as_any_other_while_nothing_drains) {
+    struct server server = {.handler = says_closed};
+    start(&server);
+    eddy_stream *client = connect_client(&server);
+    CHECK_OK(eddy_stream_write(client, "x", 1));
+    check_rest(client, "");
+    wait_until_active(&server, 0);
+    CHECK_ERR(server.error, EDDY_ECLOSED);
+    CHECK_EQ(server.stats.failed, 1);
+    drain_and_wait(&server);
+}
+
 static int64_t talk_and_go(void *arg) {
     check_echo(arg);
     return eddy_stream_close(arg);
