@@ -248,7 +248,9 @@ int eddy_stream_shutdown(eddy_stream *stream) {
     if (r < 0) {
         return r;
     }
-    return stream->class->shutdown == NULL ? -ENOTSUP : stream->class->shutdown(stream);
+    r = stream->class->shutdown == NULL ? -ENOTSUP : stream->class->shutdown(stream);
+    eddyi_task_charge(eddyi_task_here);
+    return r;
 }
 
 static void interrupt(eddy_stream *stream, bool reads, bool writes) {

@@ -315,6 +315,7 @@ int64_t eddy_scope_leave(eddy_scope *public_scope, int64_t result) {
     eddyi_scope_join(scope);
     task->scope = scope->parent;
     eddyi_scope_done(scope);
+    eddyi_task_charge(task);
     return body_first && !obeyed && !scope->succeeded ? result : verdict(scope, result);
 }
 
