@@ -75,7 +75,7 @@ static void sweep_cancels(int64_t (*scenario)(void)) {
         /* A world remembers its connections for a minute; when it ends the runner looks. */
         CHECK(sweep.real == &eddyi_driver_sim || eddy_memory_blocks() == blocks);
     }
-    loop->driver = sweep.real;
+    /* The table stays: a thread of the pool may be about to look up in it how to wake the loop. */
 }
 
 static int64_t in_task(void *arg) {
