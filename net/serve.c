@@ -117,8 +117,7 @@ static int64_t serve_connection(void *arg) {
         r = handle(server, stream);
     }
     int cancelled = eddyi_task_cancelled(connection->task);
-    bool sent_off =
-        lane->draining && (r == EDDY_ECLOSED || (r == -ECANCELED && connection->idle));
+    bool sent_off = lane->draining && (r == EDDY_ECLOSED || (r == -ECANCELED && connection->idle));
     if (r < 0 && r != cancelled && !sent_off) {
         report(server, stream, r);
     }

@@ -256,8 +256,7 @@ static int64_t deadline_of(eddy_loop *loop, const eddy_scope_opts *opts) {
     return deadline_ns;
 }
 
-int eddy_scope_enter_from(const char *site, eddy_scope *public_scope,
-                          const eddy_scope_opts *opts) {
+int eddy_scope_enter_from(const char *site, eddy_scope *public_scope, const eddy_scope_opts *opts) {
     eddy_scope_opts copy;
     eddy_task *task = eddyi_task_here;
     struct eddyi_scope *scope = eddyi_scope_of(public_scope);

@@ -56,9 +56,8 @@ static const char *a_task_with_a_site(const char **ret_site) {
 
 TEST(the_site_of_the_running_tasks_spawn_is_named) {
     eddyi_panic_context = a_task_with_a_site;
-    check_last_words(
-        death_of(with_sentence), SENTENCE_LINE,
-        "length < 0: the file got shorter (task \"import\", spawned at load.c:42)");
+    check_last_words(death_of(with_sentence), SENTENCE_LINE,
+                     "length < 0: the file got shorter (task \"import\", spawned at load.c:42)");
 }
 
 static const char *no_task(const char **ret_site) {
