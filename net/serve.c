@@ -66,6 +66,7 @@ struct connection {
     struct lane *lane;
     eddy_stream *stream;
     eddy_task *task;
+    eddy_address peer;      /* with keep_peer; else empty */
     struct eddyi_list link; /* in lane->open */
     bool idle;
 };
@@ -76,12 +77,13 @@ static void count(uint64_t *counter, uint64_t by) {
 
 /* ---- a connection ---------------------------------------------------------------------------- */
 
-static void report(struct server *server, eddy_stream *stream, int64_t error) {
+static void report(struct server *server, struct connection *connection, int64_t error) {
     count(&server->stats->failed, 1);
     if (server->opts.on_error != NULL) {
-        eddy_address peer = {0};
-        eddy_tcp_peer(stream, &peer);
-        server->opts.on_error(error, &peer, server->opts.ctx);
+        if (!server->opts.keep_peer) {
+            eddy_tcp_peer(connection->stream, &connection->peer);
+        }
+        server->opts.on_error(error, &connection->peer, server->opts.ctx);
     }
 }
 
@@ -119,7 +121,7 @@ static int64_t serve_connection(void *arg) {
     int cancelled = eddyi_task_cancelled(connection->task);
     bool sent_off = lane->draining && (r == EDDY_ECLOSED || (r == -ECANCELED && connection->idle));
     if (r < 0 && r != cancelled && !sent_off) {
-        report(server, stream, r);
+        report(server, connection, r);
     }
     stream->owner = NULL;
     eddyi_list_remove(&connection->link);
@@ -134,6 +136,9 @@ static int64_t serve_connection(void *arg) {
 /* Starts the connection's task among the lane's connections, whatever scope is the innermost. */
 static int start_connection(struct lane *lane, eddy_stream *stream) {
     struct connection connection = {.lane = lane, .stream = stream};
+    if (lane->server->opts.keep_peer) {
+        eddy_tcp_peer(stream, &connection.peer); /* stays empty when it has gone already */
+    }
     struct eddyi_scope *scope = eddyi_scope_of(&lane->connections);
     eddy_task *task;
     int r = eddyi_task_new(lane->loop, scope, EDDY_SITE, serve_connection, &connection,

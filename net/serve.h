@@ -48,8 +48,9 @@ typedef struct eddy_serve_opts {
     int64_t write_idle_ns;
     int64_t drain_timeout_ns; /* how long a drain waits; 0: 10 s; EDDY_ZERO: not at all */
     bool one_loop;            /* serve on the calling loop only */
+    bool keep_peer;           /* ask for each peer's address when it comes: one system call */
     /* Called in the connection's task when it has failed; NULL: nothing is said. The peer's address
-     * is empty when the kernel has forgotten it, as after a reset. */
+     * is empty when the kernel has forgotten it, as after a reset: keep_peer keeps it. */
     void (*on_error)(int64_t error, const eddy_address *peer, void *ctx);
     void *ctx;               /* for on_error */
     eddy_serve_stats *stats; /* borrowed until eddy_serve returns; NULL: not wanted */

@@ -245,6 +245,21 @@ LOOP_TEST(reset_connections_are_failures_of_their_own) {
     drain_and_wait(&server);
 }
 
+LOOP_TEST(reset_connection_has_a_peer_when_it_was_asked_for_at_accept) {
+    struct server server = {.handler = echo, .opts.keep_peer = true};
+    eddy_address local;
+    start(&server);
+    eddy_stream *client = connect_client(&server);
+    check_echo(client);
+    CHECK_OK(eddy_tcp_local(client, &local));
+    CHECK_OK(eddy_tcp_opts_set(client, &(eddy_tcp_opts){.linger = true}));
+    CHECK_OK(eddy_stream_close(client));
+    wait_until_active(&server, 0);
+    CHECK_ERR(server.error, -ECONNRESET);
+    CHECK_STR(server.error_peer.bytes, text_of(local).bytes);
+    drain_and_wait(&server);
+}
+
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 static int present;
