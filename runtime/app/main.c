@@ -163,7 +163,8 @@ static int64_t run_program(void *arg) {
     if (r < 0) {
         return r;
     }
-    program->main = eddy_task_start(run_app, &program, sizeof program);
+    /* No site: the line would be this one, where nobody looks for app. */
+    program->main = eddy_task_start_from(NULL, NULL, run_app, &program, sizeof program);
     if (program->signal_fd >= 0) {
         r = eddy_spawn(watch_signals, &program, sizeof program);
     }
@@ -181,6 +182,19 @@ static int64_t run_program(void *arg) {
     return r;
 }
 
+/* ---- failures that nobody looked at ---------------------------------------------------------- */
+
+/* One call of stdio for a line, because the loops of a group may speak at the same time. */
+static void say_unobserved(int64_t error, const char *site, const char *name, void *ctx) {
+    bool named = name != NULL && name[0] != '\0';
+    (void)ctx;
+    fprintf(stderr, "%s: %s%s%s%s%s%s failed, and nobody looked: %s (%s)\n",
+            program_invocation_short_name, named ? "task \"" : "a task or future",
+            named ? name : "", named ? "\"" : "", site != NULL ? " (started at " : "",
+            site != NULL ? site : "", site != NULL ? ")" : "", eddy_error_text(error),
+            eddy_error_name(error));
+}
+
 /* ---- around it ------------------------------------------------------------------------------- */
 
 static int read_opts(struct program *program, const eddy_opts *opts) {
@@ -193,6 +207,9 @@ static int read_opts(struct program *program, const eddy_opts *opts) {
 static int make_loops(struct program *program, const eddy_opts *opts) {
     int r = read_opts(program, opts);
     r = r < 0 ? r : eddy_loop_new(program->opts.loop, &program->loop);
+    if (r == 0 && program->loop->opts.on_unobserved == NULL) {
+        program->loop->opts.on_unobserved = say_unobserved; /* for the other loops too */
+    }
     if (r == 0 && wants_signals(program)) {
         r = block_signals(program);
     }

@@ -17,7 +17,8 @@
  * This is the only call of the library that touches what belongs to the whole process, and only
  * while it runs: it blocks SIGINT and SIGTERM on its thread and those that start from there (one
  * that is ignored stays ignored), reports a task's stack overflow with its name (SIGSEGV and SIGBUS
- * handlers), and prints one line to standard error when app has failed.
+ * handlers), and prints one line to standard error when app has failed, and one for each failure
+ * that nobody has looked at (futures/future.h), unless the loop's on_unobserved is set.
  */
 #ifndef EDDY_RUNTIME_APP_MAIN_H
 #define EDDY_RUNTIME_APP_MAIN_H

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <eddy/futures/future.h>
 #include <eddy/net/serve.h>
 #include <eddy/net/tcp.h>
 #include <eddy/runtime/app/notify.h>
@@ -90,6 +91,72 @@ TEST(detail_of_the_failure_is_said_and_no_older_one) {
     catch_stderr();
     CHECK_EQ(eddy_main(fail_with_detail, &saved_stderr, NULL), 1);
     CHECK(strstr(caught_stderr(), "nonsense") == NULL);
+}
+
+static int64_t fails_alone(void *arg) {
+    char name[] = "careless";
+    eddy_task_name_set(arg == NULL ? "" : name);
+    return -EIO;
+}
+
+enum { UNOBSERVED_LINE = __LINE__ + 3 };
+static int64_t looks_at_nothing(void *named) {
+    for (int i = 0; i < 2; i++) {
+        eddy_task_start(fails_alone, i == 0 ? NULL : named, 0);
+    }
+    return eddy_sleep(EDDY_MS);
+}
+
+TEST(failure_that_nobody_looked_at_is_said) {
+    char wanted[1024];
+    catch_stderr();
+    int status = eddy_main(looks_at_nothing, &saved_stderr, NULL);
+    const char *text = caught_stderr();
+    CHECK_EQ(status, 0);
+    snprintf(wanted, sizeof wanted,
+             "%s: a task or future (started at %s:%d) failed, and nobody looked: %s (EIO)\n"
+             "%s: task \"careless\" (started at %s:%d) failed, and nobody looked: %s (EIO)\n",
+             program_invocation_short_name, __FILE__, UNOBSERVED_LINE, eddy_error_text(-EIO),
+             program_invocation_short_name, __FILE__, UNOBSERVED_LINE, eddy_error_text(-EIO));
+    CHECK_STR(text, wanted);
+}
+
+static int unobserved;
+
+static void count_unobserved(int64_t error, const char *site, const char *name, void *ctx) {
+    (void)site;
+    (void)name;
+    (void)ctx;
+    unobserved += error == -EIO;
+}
+
+TEST(program_that_hears_of_unobserved_failures_itself_says_what_it_likes) {
+    eddy_loop_opts opts = {.on_unobserved = count_unobserved};
+    catch_stderr();
+    unobserved = 0;
+    int status = eddy_main(looks_at_nothing, NULL, &(eddy_opts){.loop = &opts});
+    CHECK_STR(caught_stderr(), "");
+    CHECK_EQ(status, 0);
+    CHECK_EQ(unobserved, 2);
+}
+
+static int64_t fails_elsewhere(void *arg) {
+    eddy_loop_group *group = eddy_loop_group_current();
+    (void)arg;
+    eddy_loop *last = eddy_loop_group_loop(group, eddy_loop_group_count(group) - 1);
+    eddy_future *future = eddy_task_start_on(last, fails_alone, NULL, 0);
+    while (!eddy_future_done(future)) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+    return 0;
+}
+
+TEST(failure_on_another_loop_is_said_too) {
+    catch_stderr();
+    int status = eddy_main(fails_elsewhere, NULL, &(eddy_opts){.loops = 2});
+    const char *text = caught_stderr();
+    CHECK_EQ(status, 0);
+    CHECK(strstr(text, "failed, and nobody looked") != NULL);
 }
 
 TEST(without_a_loop_it_says_why_and_returns_seventy) {
