@@ -74,7 +74,10 @@ EDDY_API int eddy_spawn_from(const char *site, eddy_loop *loop, eddy_task_fn fn,
  *
  * Shape:   as eddy_spawn; never NULL: a future that has failed carries the error. The scope's limit
  *          does not count these.
- * Owns:    the future belongs to the current scope, which cancels it and waits when it is left, or
+ * Owns:    `arg` as eddy_spawn. A future that has ended when this returns was never started: fn
+ *          does not run and what `arg` owns is still the caller's. (On its own loop a task only
+ *          begins when the present one suspends, so there it tells for certain.)
+ *          The future belongs to the current scope, which cancels it and waits when it is left, or
  *          is given back early by eddy_future_release.
  * Errors:  in the future: as eddy_spawn.
  * Threads: loop thread.
@@ -87,7 +90,9 @@ EDDY_API int eddy_spawn_from(const char *site, eddy_loop *loop, eddy_task_fn fn,
  *
  * Shape:   loop NULL is the current one. Without a task around, nobody but the caller owns the
  *          future.
- * Owns:    as eddy_task_start.
+ * Owns:    as eddy_task_start, but the future does not tell whether fn ran: it may have ended
+ *          already, and may still fail to start later. What `arg` owns had better say itself
+ *          whether fn has taken it over.
  * Errors:  in the future: as eddy_spawn.
  * Threads: any thread.
  * Cancel:  does not suspend.

@@ -403,6 +403,37 @@ LOOP_TEST(a_scope_releases_what_was_started_in_it) {
     CHECK_EQ(cancels, 1);
 }
 
+static int64_t takes_over(void *arg) {
+    int *owned = arg;
+    *owned = 0;
+    return -EIO;
+}
+
+LOOP_TEST(a_future_that_has_ended_when_its_start_returns_never_ran) {
+    int owned = 1;
+    eddy_future *f = eddy_task_start(takes_over, &owned, 0);
+    CHECK(!eddy_future_done(f));
+    CHECK_ERR(eddy_await(f), -EIO);
+    CHECK_EQ(owned, 0);
+
+    owned = 1;
+    eddy_memory_fail_at(1, false);
+    f = eddy_task_start(takes_over, &owned, 0);
+    eddy_memory_fail_at(0, false);
+    CHECK(eddy_future_done(f));
+    CHECK_ERR(eddy_future_result(f), -ENOMEM);
+
+    eddy_scope s;
+    CHECK_OK(eddy_scope_enter(&s, NULL));
+    CHECK_OK(eddy_scope_cancel(&s));
+    f = eddy_task_start(takes_over, &owned, 0);
+    CHECK(eddy_future_done(f));
+    CHECK_ERR(eddy_future_result(f), -ECANCELED);
+    CHECK_EQ(eddy_scope_leave(&s, 0), 0);
+    CHECK_OK(eddy_yield());
+    CHECK_EQ(owned, 1);
+}
+
 LOOP_TEST(a_released_future_is_out_of_its_scope) {
     eddy_scope s;
     CHECK_OK(eddy_scope_enter(&s, NULL));
