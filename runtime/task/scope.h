@@ -13,6 +13,11 @@
  *     its deadline passed        every suspending call returns -ETIME
  *     it was cancelled           every suspending call returns -ECANCELED (outranks -ETIME)
  *     a task in it failed        the others and the body see -ECANCELED; leave returns the failure
+ * What the body waits for is spawned: leave joins it, so with a ticker among the spawned tasks it
+ * waits for ever. What should end with the body is started (eddy_task_start): leave cancels it.
+ *     eddy_task_start(tick, NULL, 0);               a ticker, a watcher, a cleaner beside ...
+ *     r = eddy_serve(listener, handler, NULL, NULL);
+ *     r = eddy_scope_leave(&s, r);                  ... a server: ends the ticker
  * Scopes nest, and a task's children inherit all of it. A shielded scope keeps the outer cancel and
  * the outer deadline out, for cleanup that must suspend; give it a deadline of its own. (Without
  * one it gets five seconds, and then -ETIME, when its loop is freed.)
