@@ -9,6 +9,20 @@
  * over that many: the same program then runs on one. Two loops that were made apart are two worlds
  * there, in which neither sees the other's sockets.
  *
+ * A group is also how a program of plain threads has a loop in the background: `first` need not be
+ * run at all. It makes and frees the group; the other loops run on, with tasks or without, take
+ * work from every thread, and are ended and joined by eddy_loop_group_free:
+ *
+ *     eddy_loop_new(NULL, &first);
+ *     eddy_loop_group_new(first, 2, &group);
+ *     eddy_future *f = eddy_task_start_on(eddy_loop_group_loop(group, 1), work, NULL, 0);
+ *     int64_t r = eddy_await(f);                                    blocks this thread
+ *     eddy_future_release(f);
+ *     eddy_loop_group_free(group);
+ *     eddy_loop_free(first);
+ *
+ * In a program that runs the first loop too:
+ *
  *     eddy_loop_group *group;
  *     int r = eddy_loop_group_new(loop, 0, &group);                 one loop for each CPU
  *     ...

@@ -37,7 +37,8 @@ typedef struct eddy_loop_opts {
     uint32_t cq_entries;     /* uring: completion queue; 0: 4096 */
     const char *name;        /* for reports; NULL: "loop". Borrowed for the loop's life */
     /* Called on the loop's thread for a failed future or task that nobody looked at. NULL: nothing
-     * is said. `site` is "file:line" of its start, `name` the task's, either may be NULL. */
+     * is said; by eddy_main, a line on standard error. `site` is "file:line" of its start, `name`
+     * the task's, either may be NULL. */
     void (*on_unobserved)(int64_t error, const char *site, const char *name, void *ctx);
     void *ctx; /* for on_unobserved */
 } eddy_loop_opts;
@@ -64,8 +65,10 @@ EDDY_API int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop);
  *          that was abandoned is not waited for: when it ends at last, what it held is given back.
  * Owns:    frees the loop.
  * Errors:  none; returns NULL.
- * Threads: the loop's thread, not from one of its tasks. In a forked child: any, only memory and
- *          descriptors are given back.
+ * Threads: the loop's thread, not from one of its tasks, and no other one after it has ended
+ *          either: a thread frees the loop that it ran before it returns. (Who wants a loop that
+ *          another thread ends takes a group: runtime/loop/group.h.) In a forked child: any, only
+ *          memory and descriptors are given back.
  * Cancel:  does not suspend; blocks until the last task has ended, and with it the kernel's use of
  *          its buffers: a read from a file on a dead mount is waited for.
  */
