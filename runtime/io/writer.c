@@ -45,15 +45,14 @@ int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts, eddy_writ
     return 0;
 }
 
-int64_t eddy_writer_free(eddy_writer *writer) {
+eddy_writer *eddy_writer_free(eddy_writer *writer) {
     if (writer == NULL) {
-        return 0;
+        return NULL;
     }
     EDDY_ASSERT_SAY(!writer->busy, "a writer is freed while a task waits in it");
-    int64_t lost = (int64_t)eddy_writer_buffered(writer);
     eddyi_pool_put(writer->loop, writer->data, writer->size);
     eddyi_free(writer);
-    return lost;
+    return NULL;
 }
 
 /* ---- who may come in ------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@
  *     if (r == 0) {
  *         r = eddy_writer_flush(writer);            nothing is flushed by itself
  *     }
- *     int64_t lost = eddy_writer_free(writer);
+ *     eddy_writer_free(writer);
  *
  * A buffer that is full is written out, and until the stream has taken it the task waits: that is
  * the back-pressure. After an error what did not go out is still there, and the next flush goes on
@@ -51,16 +51,16 @@ EDDY_API int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts,
                              eddy_writer **ret_writer);
 
 /**
- * Free a writer. It flushes nothing: call eddy_writer_flush before.
+ * Free a writer. It flushes nothing: call eddy_writer_flush before. What is buffered is lost, and
+ * eddy_writer_buffered says how much that is.
  *
- * Shape:   returns how many bytes were buffered and are lost; 0 after a flush. NULL is fine. No
- *          task may be inside one of its calls.
+ * Shape:   NULL is fine. No task may be inside one of its calls.
  * Owns:    consumes the writer. The stream stays.
- * Errors:  none.
+ * Errors:  none; returns NULL.
  * Threads: loop thread, the stream's, before or after the stream is closed.
  * Cancel:  does not suspend.
  */
-EDDY_API int64_t eddy_writer_free(eddy_writer *writer);
+EDDY_API eddy_writer *eddy_writer_free(eddy_writer *writer);
 
 /**
  * Write all of `len` bytes, to the buffer or through it.

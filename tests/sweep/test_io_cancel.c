@@ -110,7 +110,7 @@ static void finish(struct talk *talk, bool a_closed, bool b_closed) {
     }
     check_lines(&talk->got);
     CHECK_EQ(eddy_reader_count(talk->reader), talk->got.len);
-    CHECK_EQ(eddy_writer_free(talk->writer), buffered);
+    eddy_writer_free(talk->writer);
     eddy_reader_free(talk->reader);
     eddy_buffer_done(&talk->got);
 }
