@@ -287,12 +287,12 @@ static int wait_until(eddy_future *const *fs, size_t count, int64_t timeout_ns,
     return r == -EINPROGRESS ? 0 : r;
 }
 
-int64_t eddy_futures_wait(eddy_future *const *fs, size_t count, eddy_wait_for what,
-                          int64_t timeout_ns, bool *ret_done) {
+int64_t eddy_await_until(eddy_future *const *fs, size_t count, eddy_until what, int64_t timeout_ns,
+                         bool *ret_done) {
     static bool (*const goals[])(const struct set *) = {
-        [EDDY_WAIT_ALL_COMPLETED] = all_ended,
-        [EDDY_WAIT_FIRST_COMPLETED] = one_ended,
-        [EDDY_WAIT_FIRST_FAILED] = one_failed_uncancelled,
+        [EDDY_UNTIL_ALL_COMPLETED] = all_ended,
+        [EDDY_UNTIL_FIRST_COMPLETED] = one_ended,
+        [EDDY_UNTIL_FIRST_FAILED] = one_failed_uncancelled,
     };
     int r = check(fs, count);
     if (r < 0 || (unsigned)what >= sizeof goals / sizeof goals[0]) {

@@ -19,7 +19,7 @@
  *     all          all ended well, or one failed  on a failure       0
  *     any          one ended well, or all failed  on a success       -EINVAL
  *     race         one ended                      always             -EINVAL
- *     wait         as asked, or the time is up    never              0
+ *     until        as asked, or the time is up    never              0
  *
  * Where the rest is cancelled it is also waited for, so all futures have ended when the call
  * returns. None of these consumes a handle; the same future may stand in the array twice.
@@ -72,11 +72,11 @@ EDDY_API int64_t eddy_await_any(eddy_future *const *fs, size_t count, size_t *re
  */
 EDDY_API int64_t eddy_await_race(eddy_future *const *fs, size_t count, size_t *ret_index);
 
-typedef enum eddy_wait_for {
-    EDDY_WAIT_ALL_COMPLETED = 0, /* until all have ended */
-    EDDY_WAIT_FIRST_COMPLETED,   /* until one has */
-    EDDY_WAIT_FIRST_FAILED, /* until one has failed (a cancelled one did not), or all have ended */
-} eddy_wait_for;
+typedef enum eddy_until {
+    EDDY_UNTIL_ALL_COMPLETED = 0, /* until all have ended */
+    EDDY_UNTIL_FIRST_COMPLETED,   /* until one has */
+    EDDY_UNTIL_FIRST_FAILED, /* until one has failed (a cancelled one did not), or all have ended */
+} eddy_until;
 
 /**
  * Wait until so many futures have ended, and say which.
@@ -89,8 +89,8 @@ typedef enum eddy_wait_for {
  * Threads: any thread.
  * Cancel:  suspends. -ECANCELED or -ETIME when the waiting task is cancelled first.
  */
-EDDY_API int64_t eddy_futures_wait(eddy_future *const *fs, size_t count, eddy_wait_for what,
-                                   int64_t timeout_ns, bool *ret_done);
+EDDY_API int64_t eddy_await_until(eddy_future *const *fs, size_t count, eddy_until what,
+                                  int64_t timeout_ns, bool *ret_done);
 
 /* ---- several as one future ------------------------------------------------------------------- */
 

@@ -19,8 +19,8 @@ static void of_nothing(void) {
     CHECK_ERR(eddy_await_any(NULL, 0, &index), -EINVAL);
     CHECK_ERR(eddy_await_race(NULL, 0, &index), -EINVAL);
     CHECK_EQ(index, 7);
-    CHECK_EQ(eddy_futures_wait(NULL, 0, EDDY_WAIT_ALL_COMPLETED, EDDY_NEVER, NULL), 0);
-    CHECK_EQ(eddy_futures_wait(NULL, 0, EDDY_WAIT_FIRST_COMPLETED, EDDY_NEVER, NULL), 0);
+    CHECK_EQ(eddy_await_until(NULL, 0, EDDY_UNTIL_ALL_COMPLETED, EDDY_NEVER, NULL), 0);
+    CHECK_EQ(eddy_await_until(NULL, 0, EDDY_UNTIL_FIRST_COMPLETED, EDDY_NEVER, NULL), 0);
     eddy_future *all = eddy_future_all(NULL, 0);
     CHECK_EQ(eddy_await(all), 0);
     eddy_future_release(all);
@@ -47,8 +47,8 @@ TEST(null_is_refused_or_harmless) {
     CHECK_ERR(eddy_await_all(fs, 2), -EINVAL);
     CHECK_ERR(eddy_await_any(fs, 2, NULL), -EINVAL);
     CHECK_ERR(eddy_await_race(fs, 2, NULL), -EINVAL);
-    CHECK_ERR(eddy_futures_wait(fs, 2, EDDY_WAIT_ALL_COMPLETED, 0, NULL), -EINVAL);
-    CHECK_ERR(eddy_futures_wait(fs, 1, (eddy_wait_for)3, 0, NULL), -EINVAL);
+    CHECK_ERR(eddy_await_until(fs, 2, EDDY_UNTIL_ALL_COMPLETED, 0, NULL), -EINVAL);
+    CHECK_ERR(eddy_await_until(fs, 1, (eddy_until)3, 0, NULL), -EINVAL);
     CHECK_ERR(eddy_await_all(NULL, 2), -EINVAL);
     check_failed(eddy_future_all(fs, 2), -EINVAL);
     check_failed(eddy_future_any(NULL, 2), -EINVAL);
@@ -116,7 +116,7 @@ LOOP_TEST(a_deadline_ends_await_all_and_not_the_futures) {
     CHECK_ERR(eddy_await_all(pairs.fs, pairs.count), -ETIME);
     CHECK_ERR(eddy_await_any(pairs.fs, pairs.count, NULL), -ETIME);
     CHECK_ERR(eddy_await_race(pairs.fs, pairs.count, NULL), -ETIME);
-    CHECK_ERR(eddy_futures_wait(pairs.fs, 1, EDDY_WAIT_ALL_COMPLETED, EDDY_ZERO, NULL), -ETIME);
+    CHECK_ERR(eddy_await_until(pairs.fs, 1, EDDY_UNTIL_ALL_COMPLETED, EDDY_ZERO, NULL), -ETIME);
     eddy_scope_leave(&s, 0);
     for (size_t i = 0; i < pairs.count; i++) {
         CHECK(!eddy_promise_cancelled(pairs.pair[i].promise));
@@ -196,8 +196,8 @@ static int64_t await_all_of_it(void *arg) {
     eddy_future *fs[] = {*(eddy_future **)arg};
     CHECK_ERR(eddy_await_any(fs, 1, NULL), -EDEADLK);
     CHECK_ERR(eddy_await_race(fs, 1, NULL), -EDEADLK);
-    CHECK_ERR(eddy_futures_wait(fs, 1, EDDY_WAIT_ALL_COMPLETED, EDDY_NEVER, NULL), -EDEADLK);
-    CHECK_EQ(eddy_futures_wait(fs, 1, EDDY_WAIT_ALL_COMPLETED, EDDY_ZERO, NULL), 0);
+    CHECK_ERR(eddy_await_until(fs, 1, EDDY_UNTIL_ALL_COMPLETED, EDDY_NEVER, NULL), -EDEADLK);
+    CHECK_EQ(eddy_await_until(fs, 1, EDDY_UNTIL_ALL_COMPLETED, EDDY_ZERO, NULL), 0);
     eddy_as_completed *each;
     CHECK_OK(eddy_as_completed_new(fs, 1, &each));
     CHECK_ERR(eddy_as_completed_next(each), -EDEADLK);
@@ -272,21 +272,21 @@ TEST(wait_says_which_have_ended) {
     struct pairs pairs;
     bool done[4];
     pairs_new(&pairs, 4);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_FIRST_COMPLETED, EDDY_ZERO, done), 0);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_FIRST_COMPLETED, EDDY_ZERO, done), 0);
     CHECK(!done[0] && !done[1] && !done[2] && !done[3]);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_FIRST_COMPLETED, EDDY_US, done), 0);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_FIRST_COMPLETED, EDDY_US, done), 0);
     resolve(&pairs, 2, 1);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_FIRST_COMPLETED, EDDY_NEVER, done), 1);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_FIRST_COMPLETED, EDDY_NEVER, done), 1);
     CHECK(!done[0] && !done[1] && done[2] && !done[3]);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_FIRST_FAILED, EDDY_US, NULL), 1);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_FIRST_FAILED, EDDY_US, NULL), 1);
     resolve(&pairs, 0, -EIO);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_FIRST_FAILED, EDDY_NEVER, done), 2);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_FIRST_FAILED, EDDY_NEVER, done), 2);
     CHECK(done[0] && !done[1] && done[2] && !done[3]);
     CHECK(!eddy_promise_cancelled(pairs.pair[1].promise)); /* nothing is cancelled */
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_ALL_COMPLETED, EDDY_US, done), 2);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_ALL_COMPLETED, EDDY_US, done), 2);
     resolve(&pairs, 1, 0);
     resolve(&pairs, 3, 0);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 4, EDDY_WAIT_ALL_COMPLETED, EDDY_NEVER, done), 4);
+    CHECK_EQ(eddy_await_until(pairs.fs, 4, EDDY_UNTIL_ALL_COMPLETED, EDDY_NEVER, done), 4);
     CHECK(done[0] && done[1] && done[2] && done[3]);
     pairs_free(&pairs);
 }
@@ -295,10 +295,10 @@ TEST(a_cancelled_future_has_not_failed_but_ended) {
     struct pairs pairs;
     pairs_new(&pairs, 2);
     CHECK_OK(eddy_future_cancel(pairs.fs[0]));
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 2, EDDY_WAIT_FIRST_FAILED, EDDY_US, NULL), 1);
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 2, EDDY_WAIT_FIRST_COMPLETED, EDDY_NEVER, NULL), 1);
+    CHECK_EQ(eddy_await_until(pairs.fs, 2, EDDY_UNTIL_FIRST_FAILED, EDDY_US, NULL), 1);
+    CHECK_EQ(eddy_await_until(pairs.fs, 2, EDDY_UNTIL_FIRST_COMPLETED, EDDY_NEVER, NULL), 1);
     CHECK_OK(eddy_future_cancel(pairs.fs[1]));
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 2, EDDY_WAIT_FIRST_FAILED, EDDY_NEVER, NULL), 2);
+    CHECK_EQ(eddy_await_until(pairs.fs, 2, EDDY_UNTIL_FIRST_FAILED, EDDY_NEVER, NULL), 2);
     pairs_free(&pairs);
 }
 
@@ -309,7 +309,7 @@ TEST(a_cancel_wakes_who_waits) {
     other_loop_start(&other);
     eddy_future *fs[] = {pairs.fs[0], eddy_task_start_on(other.loop, sleep_for_ever, NULL, 0)};
     CHECK_OK(eddy_future_cancel(fs[1]));
-    CHECK_EQ(eddy_futures_wait(fs, 2, EDDY_WAIT_FIRST_COMPLETED, EDDY_NEVER, NULL), 1);
+    CHECK_EQ(eddy_await_until(fs, 2, EDDY_UNTIL_FIRST_COMPLETED, EDDY_NEVER, NULL), 1);
     eddy_future_release(fs[1]);
     other_loop_stop(&other);
     pairs_free(&pairs);
@@ -320,7 +320,7 @@ LOOP_TEST(the_wait_for_a_failure_goes_on_after_a_cancelled_one) {
     pairs_new(&pairs, 2);
     CHECK_OK(eddy_future_cancel(pairs.fs[0]));
     int64_t before = eddy_loop_now(eddy_loop_current());
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 2, EDDY_WAIT_FIRST_FAILED, EDDY_MS, NULL), 1);
+    CHECK_EQ(eddy_await_until(pairs.fs, 2, EDDY_UNTIL_FIRST_FAILED, EDDY_MS, NULL), 1);
     CHECK(eddy_loop_now(eddy_loop_current()) - before >= EDDY_MS);
     pairs_free(&pairs);
 }
@@ -330,10 +330,10 @@ LOOP_TEST(wait_in_a_task_with_a_timeout) {
     bool done[2];
     pairs_new(&pairs, 2);
     int64_t before = eddy_loop_now(eddy_loop_current());
-    CHECK_EQ(eddy_futures_wait(pairs.fs, 2, EDDY_WAIT_ALL_COMPLETED, EDDY_MS, done), 0);
+    CHECK_EQ(eddy_await_until(pairs.fs, 2, EDDY_UNTIL_ALL_COMPLETED, EDDY_MS, done), 0);
     CHECK(eddy_loop_now(eddy_loop_current()) - before >= EDDY_MS);
     eddy_future *fs[] = {eddy_sleep_start(EDDY_MS), pairs.fs[1]};
-    CHECK_EQ(eddy_futures_wait(fs, 2, EDDY_WAIT_FIRST_COMPLETED, EDDY_S, done), 1);
+    CHECK_EQ(eddy_await_until(fs, 2, EDDY_UNTIL_FIRST_COMPLETED, EDDY_S, done), 1);
     CHECK(done[0] && !done[1]);
     pairs_free(&pairs);
 }
@@ -347,8 +347,8 @@ static void look_in_a_post(void *arg) {
     struct look_case *c = arg;
     eddy_future **fs = c->pairs->fs;
     eddy_as_completed *each;
-    CHECK_EQ(eddy_futures_wait(fs, 2, EDDY_WAIT_FIRST_COMPLETED, EDDY_NEVER, NULL), 1);
-    CHECK_ERR(eddy_futures_wait(fs, 2, EDDY_WAIT_ALL_COMPLETED, EDDY_NEVER, NULL), -EDEADLK);
+    CHECK_EQ(eddy_await_until(fs, 2, EDDY_UNTIL_FIRST_COMPLETED, EDDY_NEVER, NULL), 1);
+    CHECK_ERR(eddy_await_until(fs, 2, EDDY_UNTIL_ALL_COMPLETED, EDDY_NEVER, NULL), -EDEADLK);
     CHECK_ERR(eddy_await_all(fs, 2), -EDEADLK);
     CHECK_EQ(eddy_await_all(fs, 1), 0);
     CHECK_OK(eddy_as_completed_new(fs, 2, &each));
@@ -557,7 +557,7 @@ static int64_t fail_in_company(void *arg) {
 
     CHECK_OK(eddy_scope_enter(&s, NULL));
     eddy_future *waited[] = {start_value(-EIO)};
-    CHECK_EQ(eddy_futures_wait(waited, 1, EDDY_WAIT_ALL_COMPLETED, EDDY_NEVER, NULL), 1);
+    CHECK_EQ(eddy_await_until(waited, 1, EDDY_UNTIL_ALL_COMPLETED, EDDY_NEVER, NULL), 1);
     eddy_scope_leave(&s, 0);
     CHECK_EQ(*complaints, 1); /* waited for, but not looked at */
 
@@ -592,7 +592,7 @@ static int64_t combine_all(void *arg) {
     failed = r < 0 ? r : failed;
     r = eddy_await_race(pairs->fs, MANY, NULL);
     failed = r < 0 ? r : failed;
-    r = eddy_futures_wait(pairs->fs, MANY, EDDY_WAIT_ALL_COMPLETED, EDDY_S, NULL);
+    r = eddy_await_until(pairs->fs, MANY, EDDY_UNTIL_ALL_COMPLETED, EDDY_S, NULL);
     failed = r < 0 ? r : failed;
     r = eddy_as_completed_new(pairs->fs, MANY, &each);
     failed = r < 0 ? r : failed;
@@ -632,7 +632,7 @@ LOOP_TEST(each_allocation_may_fail_in_a_task) {
 static int64_t combine_some(void *arg) {
     struct pairs *pairs = arg;
     CHECK_EQ(eddy_await_all(pairs->fs, 16), 0);
-    CHECK_EQ(eddy_futures_wait(pairs->fs, 16, EDDY_WAIT_ALL_COMPLETED, EDDY_S, NULL), 16);
+    CHECK_EQ(eddy_await_until(pairs->fs, 16, EDDY_UNTIL_ALL_COMPLETED, EDDY_S, NULL), 16);
     return eddy_await(pairs->fs[0]);
 }
 

@@ -244,17 +244,17 @@ static void consume_each(struct round *round) {
 
 static void consume_wait(struct round *round) {
     bool done[24];
-    eddy_wait_for what = (eddy_wait_for)test_random_below(3);
+    eddy_until what = (eddy_until)test_random_below(3);
     int64_t timeout_ns = test_random_below(2) == 0 ? EDDY_NEVER : (int64_t)test_random_below(2000);
     size_t count = round->pairs.count;
-    int64_t n = eddy_futures_wait(round->pairs.fs, count, what, timeout_ns, done);
+    int64_t n = eddy_await_until(round->pairs.fs, count, what, timeout_ns, done);
     CHECK(n >= 0 && (size_t)n <= count);
     for (size_t i = 0; i < count; i++) {
         CHECK(!done[i] || eddy_future_done(round->pairs.fs[i]));
     }
     if (timeout_ns == EDDY_NEVER) {
         CHECK(n >= 1);
-        CHECK(what != EDDY_WAIT_ALL_COMPLETED || (size_t)n == count);
+        CHECK(what != EDDY_UNTIL_ALL_COMPLETED || (size_t)n == count);
     }
 }
 
@@ -416,8 +416,8 @@ static void use_once(struct crowd *crowd, uint64_t what) {
         check_result(crowd, r);
         break;
     case 8:
-        CHECK(eddy_futures_wait(&f, 1, EDDY_WAIT_ALL_COMPLETED, (int64_t)(what >> 8) % 50000,
-                                NULL) <= 1);
+        CHECK(eddy_await_until(&f, 1, EDDY_UNTIL_ALL_COMPLETED, (int64_t)(what >> 8) % 50000,
+                               NULL) <= 1);
         break;
     default:
         r = eddy_future_result(f);
