@@ -99,6 +99,12 @@ EDDY_API eddy_loop *eddy_loop_group_loop(const eddy_loop_group *group, unsigned 
  */
 EDDY_API eddy_loop_group *eddy_loop_group_current(void);
 
+static inline void eddy_loop_group_freep(eddy_loop_group **group) {
+    if (*group != NULL) {
+        eddy_loop_group_free(*group);
+    }
+}
+
 EDDY_END_DECLS
 
 #endif

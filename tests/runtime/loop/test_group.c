@@ -106,6 +106,13 @@ TEST(without_a_number_there_is_a_loop_for_each_processor) {
     eddy_loop_free(first);
 }
 
+TEST(group_and_loop_end_with_their_block) {
+    EDDY_AUTO(eddy_loop) *first = new_loop();
+    EDDY_AUTO(eddy_loop_group) *group = NULL;
+    CHECK_OK(eddy_loop_group_new(first, LOOPS, &group));
+    CHECK_EQ(eddy_loop_group_count(group), simulated() ? 1 : LOOPS);
+}
+
 TEST(free_of_no_group_is_fine) {
     CHECK_PTR_EQ(eddy_loop_group_free(NULL), NULL);
 }
