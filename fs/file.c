@@ -2,6 +2,7 @@
 #include <eddy/fs/file.h>
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include <eddy/fs/dir_impl.h>
@@ -304,19 +305,31 @@ int eddy_file_pwrite(eddy_stream *stream, const void *src, size_t len, int64_t o
     return r;
 }
 
-int eddy_file_seek(eddy_stream *stream, int64_t offset) {
-    int r = check(stream);
+/* A block device has its end where the kernel would seek to; elsewhere that might ask a server. */
+static int64_t end_of(const struct file *file) {
+    struct stat st;
+    const struct eddyi_host *host = file->descriptor.base.loop->host;
+    int fd = file->descriptor.handle.fd;
+    int r = host->fstat(host->ctx, fd, &st);
     if (r < 0) {
         return r;
     }
-    if (offset < 0) {
-        return -EINVAL;
+    return S_ISBLK(st.st_mode) ? host->seek(host->ctx, fd, 0, SEEK_END) : st.st_size;
+}
+
+int64_t eddy_file_seek(eddy_stream *stream, int64_t offset, int whence) {
+    int64_t r = check(stream);
+    if (r < 0) {
+        return r;
     }
     if (stream->reading || stream->writing) {
         return -EBUSY;
     }
-    file_of(stream)->position = offset;
-    return 0;
+    struct file *file = file_of(stream);
+    r = whence == SEEK_END ? end_of(file) : 0;
+    r = r < 0 ? r : eddyi_stream_seek(file->position, r, offset, whence);
+    file->position = r < 0 ? file->position : r;
+    return r;
 }
 
 int64_t eddy_file_tell(const eddy_stream *stream) {

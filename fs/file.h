@@ -88,14 +88,17 @@ EDDY_API int eddy_file_pwrite(eddy_stream *file, const void *src, size_t len, in
 /**
  * Move the position.
  *
- * Shape:   to `offset` from the start, which may be beyond the end.
+ * Shape:   returns the new position: `offset` bytes from the start (SEEK_SET), the present position
+ *          (SEEK_CUR) or the end (SEEK_END), which is what this machine knows of it: no server is
+ *          asked. It may lie behind the end: a read there is at the end of the file, a write leaves
+ *          a gap that reads as zeros.
  * Owns:    nothing.
- * Errors:  -EINVAL negative; -EBUSY a task reads or writes there; -ESPIPE no position; -ENOTSUP no
- *          file; EDDY_EWRONGLOOP.
+ * Errors:  -EINVAL before the start, or another `whence`; -EBUSY a task reads or writes there;
+ *          -ESPIPE no position; -ENOTSUP no file; EDDY_ECLOSED; EDDY_EWRONGLOOP.
  * Threads: loop thread, the file's.
  * Cancel:  does not suspend.
  */
-EDDY_API int eddy_file_seek(eddy_stream *file, int64_t offset);
+EDDY_API int64_t eddy_file_seek(eddy_stream *file, int64_t offset, int whence);
 
 /**
  * Where the next read or write begins.

@@ -95,7 +95,7 @@ static int write_type(eddy_http_exchange *x, const struct found *found) {
 
 static int64_t send_part(eddy_http_exchange *x, const struct found *found, int64_t from,
                          int64_t len) {
-    int64_t r = eddy_file_seek(found->file, from);
+    int64_t r = eddy_file_seek(found->file, from, SEEK_SET);
     return r < 0 ? r : eddy_http_response_copy(x, found->file, len);
 }
 

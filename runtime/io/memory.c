@@ -117,25 +117,10 @@ int64_t eddy_memory_seek(eddy_stream *stream, int64_t offset, int whence) {
     if (r < 0) {
         return r;
     }
-    int64_t from;
-    switch (whence) {
-    case SEEK_SET:
-        from = 0;
-        break;
-    case SEEK_CUR:
-        from = (int64_t)memory->at;
-        break;
-    case SEEK_END:
-        from = (int64_t)memory->bytes.len;
-        break;
-    default:
-        return -EINVAL;
+    int64_t at = eddyi_stream_seek((int64_t)memory->at, (int64_t)memory->bytes.len, offset, whence);
+    if (at >= 0) {
+        memory->at = (size_t)at;
     }
-    int64_t at;
-    if (__builtin_add_overflow(from, offset, &at) || at < 0) {
-        return -EINVAL;
-    }
-    memory->at = (size_t)at;
     return at;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/io/stream_impl.h>
 
+#include <stdio.h>
+
 void eddyi_stream_init(eddy_stream *stream, const struct eddyi_stream_class *class,
                        eddy_loop *loop) {
     *stream = (eddy_stream){.class = class, .loop = loop};
@@ -304,4 +306,13 @@ const char *eddy_stream_kind(const eddy_stream *stream) {
 
 int eddy_stream_fd(const eddy_stream *stream) {
     return stream->class->fd == NULL ? -ENOTSUP : stream->class->fd(stream);
+}
+
+int64_t eddyi_stream_seek(int64_t at, int64_t end, int64_t offset, int whence) {
+    int64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? at : whence == SEEK_END ? end : -1;
+    int64_t to;
+    if (from < 0 || __builtin_add_overflow(from, offset, &to) || to < 0) {
+        return -EINVAL;
+    }
+    return to;
 }

@@ -148,4 +148,7 @@ int eddyi_stream_write_all_inside(eddy_stream *stream, const void *src, size_t l
 /* Likewise, of parts that are not empty; uses `iov` up. */
 int eddyi_stream_write_iov_inside(eddy_stream *stream, struct iovec *iov, int count);
 
+/* Where a seek from the position `at` leads, in what ends at `end`: or -EINVAL. */
+int64_t eddyi_stream_seek(int64_t at, int64_t end, int64_t offset, int whence);
+
 #endif

@@ -84,7 +84,7 @@ LOOP_TEST(a_pipe_hangs_no_open_and_has_no_position) {
     open_now("pipe", EDDY_FILE_READ, &reader);
     open_now("pipe", EDDY_FILE_WRITE, &writer);
     CHECK_STR(eddy_stream_kind(reader), "pipe");
-    CHECK_ERR(eddy_file_seek(reader, 0), -ESPIPE);
+    CHECK_ERR(eddy_file_seek(reader, 0, SEEK_SET), -ESPIPE);
     CHECK_ERR(eddy_file_tell(reader), -ESPIPE);
     CHECK_ERR(eddy_file_pread(reader, buf, 1, 0), -ESPIPE);
     CHECK_OK(eddy_stream_write(writer, "hello", 5));
@@ -105,14 +105,21 @@ LOOP_TEST(reads_and_writes_share_one_position) {
     CHECK_OK(eddy_stream_write(file, "0123456789", 10));
     CHECK_EQ(eddy_file_tell(file), 10);
     CHECK_EQ(eddy_stream_read(file, buf, sizeof buf), 0);
-    CHECK_OK(eddy_file_seek(file, 4));
+    CHECK_EQ(eddy_file_seek(file, 4, SEEK_SET), 4);
     CHECK_EQ(eddy_stream_read(file, buf, 3), 3);
     CHECK_BYTES(buf, 3, "456", 3);
     CHECK_OK(eddy_stream_write(file, "xy", 2));
     CHECK_EQ(eddy_stream_read_try(file, buf, sizeof buf), 1);
     CHECK_EQ(eddy_file_tell(file), 10);
     CHECK_EQ(eddy_stream_count_written(file), 12);
-    CHECK_ERR(eddy_file_seek(file, -1), -EINVAL);
+    CHECK_EQ(eddy_file_seek(file, -3, SEEK_CUR), 7);
+    CHECK_EQ(eddy_file_seek(file, -2, SEEK_END), 8);
+    CHECK_EQ(eddy_file_seek(file, 5, SEEK_END), 15);
+    CHECK_ERR(eddy_file_seek(file, -1, SEEK_SET), -EINVAL);
+    CHECK_ERR(eddy_file_seek(file, -16, SEEK_CUR), -EINVAL);
+    CHECK_ERR(eddy_file_seek(file, INT64_MAX, SEEK_CUR), -EINVAL);
+    CHECK_ERR(eddy_file_seek(file, 0, SEEK_DATA), -EINVAL);
+    CHECK_EQ(eddy_file_tell(file), 15);
     CHECK_OK(eddy_file_sync(file, false));
     CHECK_OK(eddy_file_sync(file, true));
     CHECK_OK(eddy_stream_close(file));
@@ -165,7 +172,7 @@ LOOP_TEST(appended_bytes_go_to_the_end_whoever_moved_it) {
     CHECK_EQ(eddy_file_tell(one), 2);
     CHECK_OK(eddy_stream_write(two, "cc", 2));
     CHECK_EQ(eddy_file_tell(two), 4);
-    CHECK_OK(eddy_file_seek(one, 0));
+    CHECK_EQ(eddy_file_seek(one, 0, SEEK_SET), 0);
     CHECK_OK(eddy_stream_write(one, "d", 1));
     CHECK_EQ(eddy_file_tell(one), 5);
     CHECK_OK(eddy_stream_close(one));
@@ -184,9 +191,9 @@ LOOP_TEST(a_file_that_grows_and_shrinks_is_read_as_it_is) {
     CHECK_EQ(eddy_stream_read(file, buf, 16), 2);
     CHECK_EQ(truncate(in_tmp("file"), 3), 0);
     CHECK_EQ(eddy_stream_read(file, buf, 16), 0);
-    CHECK_OK(eddy_file_seek(file, 1));
+    CHECK_EQ(eddy_file_seek(file, 1, SEEK_SET), 1);
     CHECK_EQ(eddy_stream_read(file, buf, 16), 2);
-    CHECK_OK(eddy_file_seek(file, 0));
+    CHECK_EQ(eddy_file_seek(file, 0, SEEK_SET), 0);
     CHECK_ERR(eddy_stream_read_exact(file, buf, 4), EDDY_EEND);
     CHECK_OK(eddy_stream_close(file));
 }
@@ -229,7 +236,7 @@ LOOP_TEST(many_tasks_read_one_file_at_once_from_the_disk_or_from_memory) {
         CHECK_OK(eddy_scope_leave(&scope, 0));
     }
     memset(bytes, 0, BIG);
-    CHECK_OK(eddy_file_seek(file, 0));
+    CHECK_EQ(eddy_file_seek(file, 0, SEEK_SET), 0);
     CHECK_OK(eddy_stream_read_exact(file, bytes, BIG));
     check_pattern(bytes, BIG, 0);
     free(bytes);
@@ -260,7 +267,7 @@ LOOP_TEST(a_part_of_a_file_goes_to_a_socket_and_the_position_follows) {
     fill_pattern(bytes, LEN, 0);
     put("file", bytes, LEN);
     open_now("file", EDDY_FILE_READ, &sender.file);
-    CHECK_OK(eddy_file_seek(sender.file, FROM));
+    CHECK_EQ(eddy_file_seek(sender.file, FROM, SEEK_SET), FROM);
     socket_pair(&sender.socket, &peer);
     eddy_future *sent = eddy_task_start(send_file, &sender, 0);
     memset(bytes, 0, LEN);
