@@ -2,9 +2,6 @@
 #include <eddy/fs/open_impl.h>
 
 #include <fcntl.h>
-#include <linux/openat2.h>
-
-#include <eddy/fs/job_impl.h>
 
 #ifndef RESOLVE_CACHED
 #define RESOLVE_CACHED 0x20 /* Linux 5.12 */
@@ -14,7 +11,7 @@
 #define TRIES_MAX 64
 
 static uint64_t resolve_flags(const struct eddyi_open *open) {
-    return open->beneath ? RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS : 0;
+    return open->beneath ? EDDYI_OPEN_BENEATH : 0;
 }
 
 /* Without a trip to the disk, where every name on the path is known. KERNEL(5.12): older ones say
@@ -30,7 +27,7 @@ static int open_cached(eddy_task *task, const struct eddyi_open *open) {
     return fd == -EINVAL ? -EAGAIN : fd;
 }
 
-static int64_t run_open(struct eddyi_fs_job *job) {
+int eddyi_open_for_job(struct eddyi_fs_job *job) {
     if (job->resolve == 0) {
         return job->host->open(job->host->ctx, job->dirfd, job->path, job->flags, job->mode);
     }
@@ -41,6 +38,10 @@ static int64_t run_open(struct eddyi_fs_job *job) {
                                      job->resolve);
     }
     return fd;
+}
+
+static int64_t run_open(struct eddyi_fs_job *job) {
+    return eddyi_open_for_job(job);
 }
 
 static void close_late(struct eddyi_fs_job *job) {

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 
 #include <eddy/fs/dir_impl.h>
-#include <eddy/fs/job_impl.h>
+#include <eddy/fs/open_impl.h>
 #include <eddy/fs/stat_impl.h>
 #include <eddy/runtime/io/stream_impl.h>
 
@@ -61,7 +61,20 @@ static int64_t run_stat(struct eddyi_fs_job *job) {
     return job->host->statat(job->host->ctx, job->dirfd, job->path, job->flags, &job->stat);
 }
 
-int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_stat *ret_stat) {
+/* There is no stat that stays below a folder: what the path leads to is opened, which asks nothing
+ * of it, and then looked at. */
+static int64_t run_stat_beneath(struct eddyi_fs_job *job) {
+    const struct eddyi_host *host = job->host;
+    int fd = eddyi_open_for_job(job);
+    if (fd < 0) {
+        return fd;
+    }
+    int r = host->statat(host->ctx, fd, "", AT_EMPTY_PATH, &job->stat);
+    host->close(host->ctx, fd);
+    return r;
+}
+
+static int stat_from(eddy_dir *dir, const char *path, unsigned flags, eddy_stat *ret_stat) {
     eddy_task *task;
     int r = eddyi_task_enter(&task);
     if (r < 0) {
@@ -75,8 +88,15 @@ int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_stat *ret
     if (r < 0) {
         return r;
     }
-    job->run = run_stat;
-    job->flags = flags & EDDY_STAT_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+    bool nofollow = (flags & EDDY_STAT_NOFOLLOW) != 0;
+    if (dir == NULL) {
+        job->run = run_stat;
+        job->flags = nofollow ? AT_SYMLINK_NOFOLLOW : 0;
+    } else {
+        job->run = run_stat_beneath;
+        job->flags = O_PATH | (nofollow ? O_NOFOLLOW : 0);
+        job->resolve = EDDYI_OPEN_BENEATH;
+    }
     r = (int)eddyi_fs_job_run(task, &job, "stat");
     if (r == 0) {
         eddyi_stat_from(&job->stat, ret_stat);
@@ -86,7 +106,11 @@ int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_stat *ret
 }
 
 int eddy_stat_path(const char *path, unsigned flags, eddy_stat *ret_stat) {
-    return eddy_stat_at(NULL, path, flags, ret_stat);
+    return stat_from(NULL, path, flags, ret_stat);
+}
+
+int eddy_stat_at(eddy_dir *dir, const char *path, unsigned flags, eddy_stat *ret_stat) {
+    return dir == NULL ? -EINVAL : stat_from(dir, path, flags, ret_stat);
 }
 
 int eddy_stat_file(const eddy_stream *file, eddy_stat *ret_stat) {

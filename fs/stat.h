@@ -61,11 +61,11 @@ enum eddy_stat_flags {
 EDDY_API int eddy_stat_path(const char *path, unsigned flags, eddy_stat *ret_stat);
 
 /**
- * As eddy_stat_path, below an open folder.
+ * As eddy_stat_path, below a folder and never outside of it, whatever links and ".." say.
  *
- * Shape:   dir NULL is the present folder; an absolute path does not look at dir.
+ * Shape:   path is relative to `dir`, which may belong to another loop. "." is dir itself.
  * Owns:    copies path; borrows dir until it returns.
- * Errors:  as eddy_stat_path; -EMFILE.
+ * Errors:  -EXDEV the path leads outside of dir; as eddy_stat_path; -EMFILE.
  * Threads: fiber.
  * Cancel:  as eddy_stat_path.
  */

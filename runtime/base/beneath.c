@@ -154,17 +154,21 @@ static int open_last(struct walk *walk, const char *name, int flags, mode_t mode
     int fd = open_again(walk->at, name, flags | O_NOFOLLOW, mode);
     /* With O_DIRECTORY a link is "no folder". */
     bool link = fd == -ELOOP || (fd == -ENOTDIR && (flags & O_DIRECTORY) != 0);
-    if (!link || (flags & O_NOFOLLOW) != 0) {
+    /* With O_PATH it is what was opened. */
+    bool open_link = fd >= 0 && (flags & O_PATH) != 0;
+    if ((!link && !open_link) || (flags & O_NOFOLLOW) != 0) {
         return fd;
     }
     struct stat st;
-    int at = open_again(walk->at, name, O_PATH | O_NOFOLLOW, 0);
+    int at = open_link ? fd : open_again(walk->at, name, O_PATH | O_NOFOLLOW, 0);
     if (at < 0) {
         return at;
     }
     int r = fstat(at, &st) < 0 ? -errno : 0;
     if (r == 0 && S_ISLNK(st.st_mode)) {
         r = follow(walk, at);
+    } else if (r == 0 && open_link) {
+        return fd;
     } else if (r == 0) {
         r = fd == -ELOOP ? -EAGAIN : fd; /* it was one */
     }

@@ -67,13 +67,40 @@ LOOP_TEST(a_path_is_seen_from_the_folder) {
     CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
     CHECK_OK(eddy_stat_at(dir, "file", 0, &st));
     CHECK_EQ(st.size_bytes, 3);
-    CHECK_OK(eddy_stat_at(dir, "/", 0, &st));
+    CHECK_OK(eddy_stat_at(dir, ".", 0, &st));
     CHECK_EQ(st.kind, EDDY_STAT_DIR);
     CHECK_ERR(eddy_stat_at(dir, "none", 0, &st), -ENOENT);
+    CHECK_ERR(eddy_stat_at(dir, "", 0, &st), -ENOENT);
+    CHECK_ERR(eddy_stat_at(NULL, "file", 0, &st), -EINVAL);
     struct rlimit before = no_more_descriptors();
     CHECK_ERR(eddy_stat_at(dir, "file", 0, &st), -EMFILE);
     CHECK_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
     CHECK_OK(eddy_stat_at(dir, "file", 0, &st));
+    CHECK_OK(eddy_dir_close(dir));
+}
+
+LOOP_TEST(nothing_is_known_of_what_lies_outside_of_the_folder) {
+    static const char *const outside[] = {"..", "../file", "out", "/", "/etc/passwd", "passwd"};
+    eddy_dir *dir;
+    eddy_stat st = {.size_bytes = 77};
+    put_text("file", "abc");
+    CHECK_EQ(mkdir(in_tmp("sub"), 0755), 0);
+    put_text("sub/file", "four");
+    CHECK_EQ(symlink("../file", in_tmp("sub/out")), 0);
+    CHECK_EQ(symlink("/etc/passwd", in_tmp("sub/passwd")), 0);
+    CHECK_EQ(symlink("./file", in_tmp("sub/in")), 0);
+    CHECK_OK(eddy_dir_open(in_tmp("sub"), &dir));
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
+        CHECK_ERR(eddy_stat_at(dir, outside[i], 0, &st), -EXDEV);
+    }
+    CHECK_EQ(st.size_bytes, 77);
+    CHECK_OK(eddy_stat_at(dir, "in", 0, &st));
+    CHECK_EQ(st.kind, EDDY_STAT_FILE);
+    CHECK_EQ(st.size_bytes, 4);
+    /* A link that leads out is still a link, and lies inside. */
+    CHECK_OK(eddy_stat_at(dir, "passwd", EDDY_STAT_NOFOLLOW, &st));
+    CHECK_EQ(st.kind, EDDY_STAT_LINK);
+    CHECK_ERR(eddy_stat_at(dir, "../file", EDDY_STAT_NOFOLLOW, &st), -EXDEV);
     CHECK_OK(eddy_dir_close(dir));
 }
 

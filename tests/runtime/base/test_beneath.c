@@ -139,6 +139,9 @@ TEST(a_path_leads_where_the_kernel_has_it_lead) {
         O_RDONLY | O_NOFOLLOW,
         O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
         O_RDWR | O_APPEND,
+        O_PATH,
+        O_PATH | O_NOFOLLOW,
+        O_PATH | O_DIRECTORY,
     };
     int top = open_root();
     make_tree(top);
