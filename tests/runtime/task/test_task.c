@@ -382,7 +382,7 @@ LOOP_TEST(deadline_and_cancel_of_a_scope_reach_its_tasks_on_other_loops) {
     for (int cancel = 0; cancel <= 1; cancel++) {
         int64_t spawned = 0;
         int64_t started = 0;
-        int64_t deadline = eddy_loop_now(eddy_loop_current()) + (cancel ? EDDY_S * 60 : EDDY_MS);
+        int64_t deadline = eddy_loop_now(eddy_loop_current()) + (cancel ? 60 : 2) * EDDY_S;
         eddy_scope scope;
         CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.deadline_ns = deadline}));
         CHECK_OK(eddy_spawn_on(other.loop, says_its_deadline, &spawned, 0));
