@@ -195,7 +195,7 @@ static void call_await_race(void) {
 
 static void call_futures_wait(void) {
     bool done;
-    CHECK_OK(eddy_futures_wait(&fix.done, 1, EDDY_WAIT_ALL_COMPLETED, EDDY_NEVER, &done));
+    CHECK_OK(eddy_await_until(&fix.done, 1, EDDY_UNTIL_ALL_COMPLETED, EDDY_NEVER, &done));
 }
 
 static void call_as_completed_next(void) {
@@ -336,7 +336,7 @@ static const struct row {
     {"eddy_await_all", call_await_all, NULL},
     {"eddy_await_any", call_await_any, NULL},
     {"eddy_await_race", call_await_race, NULL},
-    {"eddy_futures_wait", call_futures_wait, NULL},
+    {"eddy_await_until", call_futures_wait, NULL},
     {"eddy_as_completed_next", call_as_completed_next, NULL},
     {"eddy_as_completed_wait", call_as_completed_wait, NULL},
     {"eddy_future_release", NULL, "waits for the end of what was started, if anything"},
