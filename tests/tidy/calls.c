@@ -41,8 +41,8 @@ static const struct rule {
      "getpeername shutdown open openat close stat fstat lstat fstatat pread pwrite clock_gettime "
      "gettimeofday time getrandom pthread_create pthread_join sysconf sched_getaffinity",
      LIBRARY,
-     "runtime/base/host. runtime/base/beneath. runtime/base/cpu. runtime/driver/ runtime/sim/ "
-     "runtime/app/ runtime/task/stack.",
+     "runtime/base/host. runtime/base/beneath. runtime/base/cpu. runtime/base/track_place. "
+     "runtime/driver/ runtime/sim/ runtime/app/ runtime/task/stack.",
      "ask the loop's host (runtime/base/host_impl.h) or its driver; a simulation replaces both"},
 };
 
