@@ -36,13 +36,14 @@ struct eddy_dir {
     struct listing *listing; /* or NULL */
     size_t len;              /* bytes of its entries that are valid */
     size_t at;               /* the next entry */
+    struct eddyi_track track;
 };
 
 int eddyi_dir_fd(const eddy_dir *dir) {
     return dir == NULL ? -1 : dir->fd;
 }
 
-static int open_dir(eddy_dir *base, const char *path, eddy_dir **ret_dir) {
+static int open_dir(eddy_dir *base, const char *path, const void *place, eddy_dir **ret_dir) {
     eddy_task *task;
     int r = eddyi_task_enter(&task);
     if (r < 0) {
@@ -68,16 +69,17 @@ static int open_dir(eddy_dir *base, const char *path, eddy_dir **ret_dir) {
         eddyi_free(dir);
         return r;
     }
+    eddyi_track_add(&dir->track, "folder", NULL, dir->loop, place, NULL);
     *ret_dir = dir;
     return 0;
 }
 
 int eddy_dir_open(const char *path, eddy_dir **ret_dir) {
-    return open_dir(NULL, path, ret_dir);
+    return open_dir(NULL, path, EDDYI_PLACE, ret_dir);
 }
 
 int eddy_dir_open_at(eddy_dir *dir, const char *path, eddy_dir **ret_dir) {
-    return dir == NULL ? -EINVAL : open_dir(dir, path, ret_dir);
+    return dir == NULL ? -EINVAL : open_dir(dir, path, EDDYI_PLACE, ret_dir);
 }
 
 /* ---- listing --------------------------------------------------------------------------------- */
@@ -215,6 +217,7 @@ int eddy_dir_close(eddy_dir *dir) {
     }
     EDDY_ASSERT_SAY(!dir->busy, "a folder is closed while a task lists it");
     const struct eddyi_host *host = dir->loop->host;
+    eddyi_track_remove(&dir->track);
     int r = dir->listing != NULL ? let_go(dir->listing) : host->close(host->ctx, dir->fd);
     eddyi_free(dir);
     return r;

@@ -183,7 +183,7 @@ static int wrap(eddy_loop *loop, int fd, bool appends, eddy_stream **ret_file) {
 }
 
 static int open_file(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
-                     eddy_stream **ret_file) {
+                     const void *place, eddy_stream **ret_file) {
     eddy_task *task;
     int r = eddyi_task_enter(&task);
     if (r < 0) {
@@ -204,16 +204,20 @@ static int open_file(eddy_dir *dir, const char *path, unsigned flags, unsigned m
     }
     open.mode = flags & EDDY_FILE_CREATE ? open.mode : 0;
     int fd = eddyi_open(task, &open);
-    return fd < 0 ? fd : wrap(task->loop, fd, (flags & EDDY_FILE_APPEND) != 0, ret_file);
+    r = fd < 0 ? fd : wrap(task->loop, fd, (flags & EDDY_FILE_APPEND) != 0, ret_file);
+    if (r == 0) {
+        eddyi_stream_give(*ret_file, place);
+    }
+    return r;
 }
 
 int eddy_file_open(const char *path, unsigned flags, unsigned mode, eddy_stream **ret_file) {
-    return open_file(NULL, path, flags, mode, ret_file);
+    return open_file(NULL, path, flags, mode, EDDYI_PLACE, ret_file);
 }
 
 int eddy_file_open_at(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
                       eddy_stream **ret_file) {
-    return dir == NULL ? -EINVAL : open_file(dir, path, flags, mode, ret_file);
+    return dir == NULL ? -EINVAL : open_file(dir, path, flags, mode, EDDYI_PLACE, ret_file);
 }
 
 /* ---- what only files have -------------------------------------------------------------------- */

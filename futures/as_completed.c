@@ -25,6 +25,7 @@ struct eddy_as_completed {
     struct eddyi_spin lock; /* guards what follows */
     struct eddyi_list finished;
     struct eddyi_parker *parker; /* who waits in next, or NULL */
+    struct eddyi_track track;
     struct entry entries[];
 };
 
@@ -122,6 +123,7 @@ int eddy_as_completed_new(eddy_future *const *fs, size_t count, eddy_as_complete
             }
         }
     }
+    eddyi_track_add(&iterator->track, "as_completed", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_iterator = iterator;
     return 0;
 }
@@ -211,6 +213,7 @@ eddy_as_completed *eddy_as_completed_free(eddy_as_completed *iterator) {
         eddyi_cell_unwait(entry->f, &entry->waiter);
         eddyi_cell_unref(entry->f);
     }
+    eddyi_track_remove(&iterator->track);
     eddyi_free(iterator);
     return NULL;
 }

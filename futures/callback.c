@@ -238,7 +238,7 @@ eddy_future *eddy_future_then(eddy_future *f, int64_t (*fn)(int64_t result, void
     struct then *then = r < 0 ? NULL : eddyi_alloc(sizeof *then);
     if (then == NULL) {
         eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
-        eddyi_scope_own(failed);
+        eddyi_scope_own(failed, EDDYI_PLACE);
         return failed;
     }
     eddyi_cell_init(&then->base, &then_class, loop, 2);
@@ -249,7 +249,7 @@ eddy_future *eddy_future_then(eddy_future *f, int64_t (*fn)(int64_t result, void
     then->lock = (struct eddyi_spin){0};
     then->source = f;
     eddyi_cell_ref(f);
-    eddyi_scope_own(&then->base);
+    eddyi_scope_own(&then->base, EDDYI_PLACE);
     eddyi_callback_add(f, &then->callback);
     return &then->base;
 }

@@ -7,9 +7,9 @@
 #include <eddy/runtime/loop/cell_impl.h>
 #include <eddy/runtime/task/scope_impl.h>
 
-static eddy_future *failed(int64_t error) {
+static eddy_future *failed(int64_t error, const void *place) {
     eddy_future *cell = eddyi_cell_failed(eddyi_loop_here, error);
-    eddyi_scope_own(cell);
+    eddyi_scope_own(cell, place);
     return cell;
 }
 
@@ -134,14 +134,15 @@ static int check(eddy_future *const *fs, size_t count, enum goal goal) {
     return count > (SIZE_MAX - sizeof(struct gather)) / sizeof(struct branch) ? -ENOMEM : 0;
 }
 
-static eddy_future *gather_start(eddy_future *const *fs, size_t count, enum goal goal) {
+static eddy_future *gather_start(eddy_future *const *fs, size_t count, enum goal goal,
+                                 const void *place) {
     int r = check(fs, count, goal);
     if (r < 0) {
-        return failed(r);
+        return failed(r, place);
     }
     struct gather *gather = eddyi_alloc(sizeof *gather + count * sizeof gather->branches[0]);
     if (gather == NULL) {
-        return failed(-ENOMEM);
+        return failed(-ENOMEM, place);
     }
     eddyi_cell_init(&gather->base, &classes[goal], eddyi_loop_here, 2);
     gather->goal = goal;
@@ -156,7 +157,7 @@ static eddy_future *gather_start(eddy_future *const *fs, size_t count, enum goal
             (struct branch){.waiter.later = wake_branch, .gather = gather, .f = fs[i]};
         eddyi_cell_ref(fs[i]);
     }
-    eddyi_scope_own(&gather->base);
+    eddyi_scope_own(&gather->base, place);
     for (size_t i = 0; i < count; i++) {
         if (!eddyi_cell_wait(fs[i], &gather->branches[i].waiter)) {
             branch_ended(&gather->branches[i]);
@@ -168,15 +169,15 @@ static eddy_future *gather_start(eddy_future *const *fs, size_t count, enum goal
 }
 
 eddy_future *eddy_future_all(eddy_future *const *fs, size_t count) {
-    return gather_start(fs, count, ALL);
+    return gather_start(fs, count, ALL, EDDYI_PLACE);
 }
 
 eddy_future *eddy_future_any(eddy_future *const *fs, size_t count) {
-    return gather_start(fs, count, ANY);
+    return gather_start(fs, count, ANY, EDDYI_PLACE);
 }
 
 eddy_future *eddy_future_race(eddy_future *const *fs, size_t count) {
-    return gather_start(fs, count, RACE);
+    return gather_start(fs, count, RACE, EDDYI_PLACE);
 }
 
 /* ---- shield ---------------------------------------------------------------------------------- */
@@ -234,11 +235,11 @@ static const struct eddyi_cell_class shield_class = {"shield", cancel_shield, fr
 
 eddy_future *eddy_future_shield(eddy_future *f) {
     if (f == NULL) {
-        return failed(-EINVAL);
+        return failed(-EINVAL, EDDYI_PLACE);
     }
     struct shield *shield = eddyi_alloc(sizeof *shield);
     if (shield == NULL) {
-        return failed(-ENOMEM);
+        return failed(-ENOMEM, EDDYI_PLACE);
     }
     eddyi_cell_init(&shield->base, &shield_class, eddyi_loop_here, 2);
     shield->base.site = f->site;
@@ -246,7 +247,7 @@ eddy_future *eddy_future_shield(eddy_future *f) {
     shield->lock = (struct eddyi_spin){0};
     shield->source = f;
     eddyi_cell_ref(f);
-    eddyi_scope_own(&shield->base);
+    eddyi_scope_own(&shield->base, EDDYI_PLACE);
     if (!eddyi_cell_wait(f, &shield->waiter)) {
         end_shield(shield, eddyi_cell_observe(f));
     }

@@ -23,6 +23,7 @@ struct eddy_promise {
     void *arg;
     eddy_loop *loop;            /* ASKED on a loop's thread: where fn will run */
     struct eddyi_ready message; /* to there, with a reference */
+    struct eddyi_track track;   /* the producer's handle; the consumer's is in base */
 };
 
 static eddy_promise *promise_of(eddy_future *cell) {
@@ -104,6 +105,8 @@ int eddy_promise_new(eddy_promise **ret_promise, eddy_future **ret_future) {
         return -ENOMEM;
     }
     eddyi_cell_init(&promise->base, &promise_class, NULL, 2);
+    eddyi_track_add(&promise->track, "promise", NULL, NULL, EDDYI_PLACE, NULL);
+    eddyi_track_add(&promise->base.track, "future", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_promise = promise;
     *ret_future = &promise->base;
     return 0;
@@ -182,6 +185,7 @@ eddy_promise *eddy_promise_free(eddy_promise *promise) {
     if (promise == NULL) {
         return NULL;
     }
+    eddyi_track_remove(&promise->track);
     end_cancel(promise);
     int code = atomic_load_explicit(&promise->base.cancel_code, memory_order_relaxed);
     eddyi_cell_complete(&promise->base, code != 0 ? code : EDDY_EBROKEN, NULL, 0, NULL);

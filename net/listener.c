@@ -34,6 +34,7 @@ static int read_name(eddy_loop *loop, int fd, eddy_address *ret_address) {
 }
 
 static void free_listener(eddy_listener *listener) {
+    eddyi_track_remove(&listener->track);
     if (listener->spare != NULL) {
         eddyi_free(eddyi_descriptor_of(listener->spare));
     }
@@ -60,6 +61,10 @@ static int wrap(eddy_loop *loop, int fd, const eddy_tcp_opts *connection,
     listener->connection.bind = NULL;
     *ret_listener = listener;
     return 0;
+}
+
+static void give(eddy_listener *listener, const void *place) {
+    eddyi_track_add(&listener->track, "listener", NULL, listener->loop, place, NULL);
 }
 
 /* The path of a socket that bind has named, or NULL for other addresses. */
@@ -211,6 +216,9 @@ int eddy_tcp_listen(const char *text, const eddy_listen_opts *opts, eddy_listene
         eddy_address_from((struct sockaddr *)&any, sizeof any, &address);
         r = listen_at(loop, &address, &copy, ret_listener);
     }
+    if (r == 0) {
+        give(*ret_listener, EDDYI_PLACE);
+    }
     return r;
 }
 
@@ -254,7 +262,7 @@ static int number_of(eddy_loop *loop, int fd, int name, int *ret_number) {
     return loop->host->getsockopt(loop->host->ctx, fd, SOL_SOCKET, name, ret_number, &len);
 }
 
-int eddy_listener_from_fd(int fd, eddy_listener **ret_listener) {
+static int adopt(int fd, const void *place, eddy_listener **ret_listener) {
     static const eddy_tcp_opts defaults = {0};
     eddy_loop *loop = eddyi_loop_here;
     if (loop == NULL) {
@@ -282,8 +290,13 @@ int eddy_listener_from_fd(int fd, eddy_listener **ret_listener) {
         return r;
     }
     listener->adopted = true;
+    give(listener, place);
     *ret_listener = listener;
     return 0;
+}
+
+int eddy_listener_from_fd(int fd, eddy_listener **ret_listener) {
+    return adopt(fd, EDDYI_PLACE, ret_listener);
 }
 
 int eddy_listener_inherited(unsigned index, eddy_listener **ret_listener) {
@@ -295,7 +308,7 @@ int eddy_listener_inherited(unsigned index, eddy_listener **ret_listener) {
     }
     int fd = LISTEN_FDS_START + (int)index;
     int r = fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
-    return r < 0 ? r : eddy_listener_from_fd(fd, ret_listener);
+    return r < 0 ? r : adopt(fd, EDDYI_PLACE, ret_listener);
 }
 
 /* ---- accepting ------------------------------------------------------------------------------- */
@@ -329,7 +342,7 @@ static int reserve(eddy_listener *listener) {
     return eddyi_descriptor_new(listener->loop, -1, eddyi_socket_class(family), &listener->spare);
 }
 
-static int welcome(eddy_listener *listener, int fd, eddy_stream **ret_stream) {
+static int welcome(eddy_listener *listener, int fd, const void *place, eddy_stream **ret_stream) {
     const eddy_tcp_opts *opts = &listener->connection;
     struct eddyi_descriptor *descriptor = eddyi_descriptor_of(listener->spare);
     int family = eddy_address_family(&listener->address);
@@ -338,7 +351,7 @@ static int welcome(eddy_listener *listener, int fd, eddy_stream **ret_stream) {
     /* An option that a connection refuses because its peer has gone is no reason to fail: the
      * first read tells. */
     eddyi_socket_options_accepted(listener->loop, fd, family, opts);
-    *ret_stream = listener->spare;
+    *ret_stream = eddyi_stream_give(listener->spare, place);
     listener->spare = NULL;
     return 0;
 }
@@ -382,7 +395,7 @@ int eddy_listener_accept(eddy_listener *listener, eddy_stream **ret_stream) {
         eddyi_task_wake(listener->closer);
     }
     if (fd >= 0) {
-        return welcome(listener, (int)fd, ret_stream);
+        return welcome(listener, (int)fd, EDDYI_PLACE, ret_stream);
     }
     return listener->closing && fd != eddyi_task_cancelled(task) ? EDDY_ECLOSED : (int)fd;
 }
@@ -403,7 +416,7 @@ int eddy_listener_accept_try(eddy_listener *listener, eddy_stream **ret_stream) 
         }
         fd = 0;
     }
-    return fd < 0 ? (int)fd : welcome(listener, (int)fd, ret_stream);
+    return fd < 0 ? (int)fd : welcome(listener, (int)fd, EDDYI_PLACE, ret_stream);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct eddy_listener {
     char *path;           /* our socket file, or NULL */
     uint64_t path_device; /* which file it was: somebody else's is left alone */
     uint64_t path_inode;
+    struct eddyi_track track;
 };
 
 /* A stream socket of that family. */

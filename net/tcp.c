@@ -61,8 +61,8 @@ static void prepare(struct eddyi_op *op, eddy_stream *stream, const eddy_address
 
 /* ---- connect --------------------------------------------------------------------------------- */
 
-int eddy_tcp_connect_to(const eddy_address *address, const eddy_tcp_opts *opts,
-                        eddy_stream **ret_stream) {
+static int connect_to(const eddy_address *address, const eddy_tcp_opts *opts, const void *place,
+                      eddy_stream **ret_stream) {
     if (address == NULL || ret_stream == NULL || address->len == 0) {
         return -EINVAL;
     }
@@ -81,14 +81,19 @@ int eddy_tcp_connect_to(const eddy_address *address, const eddy_tcp_opts *opts,
         eddy_stream_close(stream);
         return r;
     }
-    *ret_stream = stream;
+    *ret_stream = eddyi_stream_give(stream, place);
     return 0;
+}
+
+int eddy_tcp_connect_to(const eddy_address *address, const eddy_tcp_opts *opts,
+                        eddy_stream **ret_stream) {
+    return connect_to(address, opts, EDDYI_PLACE, ret_stream);
 }
 
 int eddy_tcp_connect(const char *text, const eddy_tcp_opts *opts, eddy_stream **ret_stream) {
     eddy_address address;
     int r = eddy_address_parse(text, &address);
-    return r < 0 ? r : eddy_tcp_connect_to(&address, opts, ret_stream);
+    return r < 0 ? r : connect_to(&address, opts, EDDYI_PLACE, ret_stream);
 }
 
 /* ---- a connect that was started -------------------------------------------------------------- */
@@ -105,6 +110,7 @@ struct connecting {
 /* Nobody is inside of the stream: it needs no task to be closed. */
 static void discard(eddy_stream *stream) {
     eddyi_descriptor_of(stream)->lingers = false;
+    eddyi_track_remove(&stream->track);
     stream->class->close(stream);
 }
 
@@ -163,9 +169,9 @@ static const struct eddyi_cell_class connecting_class = {
     .free = free_connecting,
 };
 
-static eddy_future *failed(int64_t error) {
+static eddy_future *failed(int64_t error, const void *place) {
     eddy_future *future = eddyi_cell_failed(eddyi_loop_here, error);
-    eddyi_scope_own(future);
+    eddyi_scope_own(future, place);
     return future;
 }
 
@@ -175,24 +181,25 @@ eddy_future *eddy_tcp_connect_start(const char *text, const eddy_tcp_opts *opts)
     int r = eddyi_task_here == NULL ? 0 : eddyi_task_cancelled(eddyi_task_here);
     r = r < 0 ? r : loop == NULL ? EDDY_ENOTASK : eddy_address_parse(text, &address);
     if (r < 0) {
-        return failed(r);
+        return failed(r, EDDYI_PLACE);
     }
     struct connecting *connecting = eddyi_alloc(sizeof *connecting);
     if (connecting == NULL) {
-        return failed(-ENOMEM);
+        return failed(-ENOMEM, EDDYI_PLACE);
     }
     r = make_socket(loop, &address, opts, &connecting->stream);
     if (r < 0) {
         eddyi_free(connecting);
-        return failed(r);
+        return failed(r, EDDYI_PLACE);
     }
     eddyi_cell_init(&connecting->base, &connecting_class, loop, 2);
     connecting->code = 0;
     connecting->address = address;
+    eddyi_stream_give(connecting->stream, EDDYI_PLACE);
     prepare(&connecting->op, connecting->stream, &connecting->address);
     connecting->op.done = end_soon;
     loop->live++;
-    eddyi_scope_own(&connecting->base);
+    eddyi_scope_own(&connecting->base, EDDYI_PLACE);
     eddyi_op_submit(loop, &connecting->op);
     return &connecting->base;
 }

@@ -26,6 +26,8 @@ struct program {
     eddy_opts opts;
     eddy_loop *loop;
     eddy_loop_group *group;
+    eddy_track_fn on_forgotten; /* as its loops have it, and when they are gone */
+    void *ctx;
     sigset_t signals; /* of SIGINT and SIGTERM those that are ours */
     sigset_t old_mask;
     int signal_fd;     /* -1: none is */
@@ -182,7 +184,7 @@ static int64_t run_program(void *arg) {
     return r;
 }
 
-/* ---- failures that nobody looked at ---------------------------------------------------------- */
+/* ---- failures that nobody looked at, and what was forgotten ---------------------------------- */
 
 /* One call of stdio for a line, because the loops of a group may speak at the same time. */
 static void say_unobserved(int64_t error, const char *site, const char *name, void *ctx) {
@@ -193,6 +195,25 @@ static void say_unobserved(int64_t error, const char *site, const char *name, vo
             named ? name : "", named ? "\"" : "", site != NULL ? " (started at " : "",
             site != NULL ? site : "", site != NULL ? ")" : "", eddy_error_text(error),
             eddy_error_name(error));
+}
+
+static void say_forgotten(const char *kind, const char *place, const char *task, void *ctx) {
+    (void)ctx;
+    fprintf(stderr, "%s: forgotten: %s, made at %s%s%s%s\n", program_invocation_short_name, kind,
+            place, task == NULL ? "" : " by task \"", task == NULL ? "" : task,
+            task == NULL ? "" : "\"");
+}
+
+/* What is not set goes to standard error; for the other loops too, which are made alike. */
+static void take_reports(struct program *program, eddy_loop_opts *opts) {
+    if (opts->on_unobserved == NULL) {
+        opts->on_unobserved = say_unobserved;
+    }
+    if (opts->on_forgotten == NULL) {
+        opts->on_forgotten = say_forgotten;
+    }
+    program->on_forgotten = opts->on_forgotten;
+    program->ctx = opts->ctx;
 }
 
 /* ---- around it ------------------------------------------------------------------------------- */
@@ -207,8 +228,8 @@ static int read_opts(struct program *program, const eddy_opts *opts) {
 static int make_loops(struct program *program, const eddy_opts *opts) {
     int r = read_opts(program, opts);
     r = r < 0 ? r : eddy_loop_new(program->opts.loop, &program->loop);
-    if (r == 0 && program->loop->opts.on_unobserved == NULL) {
-        program->loop->opts.on_unobserved = say_unobserved; /* for the other loops too */
+    if (r == 0) {
+        take_reports(program, &program->loop->opts);
     }
     if (r == 0 && wants_signals(program)) {
         r = block_signals(program);
@@ -245,6 +266,7 @@ static int exit_status(const struct program *program) {
 int eddy_main(eddy_task_fn app, void *arg, const eddy_opts *opts) {
     struct program program = {.app = app, .arg = arg, .signal_fd = -1};
     int status = EXIT_NO_LOOP;
+    uint64_t before = eddyi_track_last();
     sigemptyset(&program.signals);
     pthread_sigmask(SIG_SETMASK, NULL, &program.old_mask);
     int r = make_loops(&program, opts);
@@ -261,6 +283,8 @@ int eddy_main(eddy_task_fn app, void *arg, const eddy_opts *opts) {
         say("no loop could be made: ", r, r == EDDY_EDRIVER ? eddy_error_detail() : "");
     }
     eddy_loop_free(program.loop);
+    /* What was there before is a business of whoever called. */
+    eddyi_track_report(NULL, before, program.on_forgotten, program.ctx);
     if (program.signal_fd >= 0) {
         close(program.signal_fd);
     }

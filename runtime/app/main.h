@@ -17,8 +17,11 @@
  * This is the only call of the library that touches what belongs to the whole process, and only
  * while it runs: it blocks SIGINT and SIGTERM on its thread and those that start from there (one
  * that is ignored stays ignored), reports a task's stack overflow with its name (SIGSEGV and SIGBUS
- * handlers), and prints one line to standard error when app has failed, and one for each failure
- * that nobody has looked at (futures/future.h), unless the loop's on_unobserved is set.
+ * handlers), and prints one line to standard error when app has failed, one for each failure that
+ * nobody has looked at (futures/future.h), unless the loop's on_unobserved is set, and in debug
+ * builds one for each object that was forgotten (runtime/base/track.h), unless its on_forgotten is.
+ * Forgotten objects of the process are told at the very end, on the calling thread, and only those
+ * that were made since the call.
  */
 #ifndef EDDY_RUNTIME_APP_MAIN_H
 #define EDDY_RUNTIME_APP_MAIN_H

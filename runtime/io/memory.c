@@ -97,7 +97,7 @@ int eddy_memory_stream_new(const void *data, size_t len, eddy_stream **ret_strea
         return r == -EOVERFLOW ? -ENOMEM : r;
     }
     eddyi_stream_init(&memory->base, &memory_class, eddyi_loop_here);
-    *ret_stream = &memory->base;
+    *ret_stream = eddyi_stream_give(&memory->base, EDDYI_PLACE);
     return 0;
 }
 

@@ -222,8 +222,8 @@ int eddy_memory_pair(size_t capacity, eddy_stream **ret_a, eddy_stream **ret_b) 
         pair->ends[i].in = &pair->lanes[1 - i];
         pair->lanes[i].ring = pair->rings + i * capacity;
     }
-    *ret_a = &pair->ends[0].base;
-    *ret_b = &pair->ends[1].base;
+    *ret_a = eddyi_stream_give(&pair->ends[0].base, EDDYI_PLACE);
+    *ret_b = eddyi_stream_give(&pair->ends[1].base, EDDYI_PLACE);
     return 0;
 }
 

@@ -35,6 +35,7 @@ struct eddy_reader {
     bool busy;        /* a task is inside */
     bool charged;     /* it has had its checkpoint and has not read since */
     bool streaming;   /* the last read brought much: more is likely to be there already */
+    struct eddyi_track track;
     char first[FIRST_BYTES];
 };
 
@@ -61,6 +62,7 @@ int eddy_reader_new(eddy_stream *stream, const eddy_reader_opts *opts, eddy_read
     reader->busy = false;
     reader->charged = false;
     reader->streaming = false;
+    eddyi_track_add(&reader->track, "reader", NULL, reader->loop, EDDYI_PLACE, NULL);
     *ret_reader = reader;
     return 0;
 }
@@ -77,6 +79,7 @@ eddy_reader *eddy_reader_free(eddy_reader *reader) {
     if (reader != NULL) {
         EDDY_ASSERT_SAY(!reader->busy, "a reader is freed while a task waits in it");
         give_block_back(reader);
+        eddyi_track_remove(&reader->track);
         eddyi_free(reader);
     }
     return NULL;

@@ -287,6 +287,7 @@ int eddy_stream_close(eddy_stream *stream) {
         stream->closer = NULL;
     }
     eddyi_timer_disarm(stream->loop, &stream->idle);
+    eddyi_track_remove(&stream->track);
     return stream->class->close(stream);
 }
 

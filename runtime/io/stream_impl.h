@@ -19,6 +19,7 @@
 
 #include <sys/uio.h>
 
+#include <eddy/runtime/base/track_impl.h>
 #include <eddy/runtime/io/stream.h>
 #include <eddy/runtime/task/task_impl.h>
 
@@ -69,10 +70,18 @@ struct eddy_stream {
     int64_t read_since_ns; /* when the present read began, or last moved a byte */
     int64_t write_since_ns;
     struct eddyi_timer idle; /* one for both directions, re-armed lazily: not per call */
+    struct eddyi_track track;
 };
 
 void eddyi_stream_init(eddy_stream *stream, const struct eddyi_stream_class *class,
                        eddy_loop *loop);
+
+/* The stream is given to the user, by the public function that EDDYI_PLACE has called. Only from
+ * then on can it be forgotten; until then whoever makes it sees to its end. */
+static inline eddy_stream *eddyi_stream_give(eddy_stream *stream, const void *place) {
+    eddyi_track_add(&stream->track, stream->class->kind, "stream", stream->loop, place, NULL);
+    return stream;
+}
 
 /* Whether a call that does not suspend may use the stream here and now. */
 int eddyi_stream_check(const eddy_stream *stream);

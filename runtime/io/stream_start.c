@@ -86,9 +86,9 @@ static const struct eddyi_cell_class started_class = {
     .free = free_started,
 };
 
-static eddy_future *failed(int64_t error) {
+static eddy_future *failed(int64_t error, const void *place) {
     eddy_future *future = eddyi_cell_failed(eddyi_loop_here, error);
-    eddyi_scope_own(future);
+    eddyi_scope_own(future, place);
     return future;
 }
 
@@ -160,7 +160,7 @@ eddy_future *eddy_stream_read_start(eddy_stream *stream, void *dst, size_t cap) 
         r = cap == 0 ? -EINVAL : -EBADF;
     }
     if (r < 0) {
-        return failed(r);
+        return failed(r, EDDYI_PLACE);
     }
     if (stream->class->read_op == NULL) {
         struct call call = {.stream = stream, .dst = dst, .len = cap};
@@ -168,10 +168,10 @@ eddy_future *eddy_stream_read_start(eddy_stream *stream, void *dst, size_t cap) 
     }
     struct started *started = new_started(stream);
     if (started == NULL) {
-        return failed(-ENOMEM);
+        return failed(-ENOMEM, EDDYI_PLACE);
     }
     stream->reading = true;
-    eddyi_scope_own(&started->base);
+    eddyi_scope_own(&started->base, EDDYI_PLACE);
     eddyi_stream_read_begin(stream);
     stream->class->read_op(stream, &started->op, dst, cap);
     started->op.done = read_done;
@@ -185,7 +185,7 @@ eddy_future *eddy_stream_write_start(eddy_stream *stream, const void *src, size_
         r = -EBADF;
     }
     if (r < 0) {
-        return failed(r);
+        return failed(r, EDDYI_PLACE);
     }
     if (stream->class->write_op == NULL) {
         struct call call = {.stream = stream, .src = src, .len = len};
@@ -193,10 +193,10 @@ eddy_future *eddy_stream_write_start(eddy_stream *stream, const void *src, size_
     }
     struct started *started = new_started(stream);
     if (started == NULL) {
-        return failed(-ENOMEM);
+        return failed(-ENOMEM, EDDYI_PLACE);
     }
     stream->writing = true;
-    eddyi_scope_own(&started->base);
+    eddyi_scope_own(&started->base, EDDYI_PLACE);
     started->src = src;
     started->len = len;
     started->op.state = EDDYI_OP_NEW;

@@ -26,6 +26,7 @@ struct eddy_writer {
     size_t end;     /* behind it */
     uint64_t count; /* bytes taken from the callers */
     bool busy;      /* a task is inside */
+    struct eddyi_track track;
 };
 
 int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts, eddy_writer **ret_writer) {
@@ -41,6 +42,7 @@ int eddy_writer_new(eddy_stream *stream, const eddy_writer_opts *opts, eddy_writ
     writer->stream = stream;
     writer->loop = stream->loop;
     writer->size = copy.buffer_size_bytes == 0 ? EDDYI_POOL_BLOCK_BYTES : copy.buffer_size_bytes;
+    eddyi_track_add(&writer->track, "writer", NULL, writer->loop, EDDYI_PLACE, NULL);
     *ret_writer = writer;
     return 0;
 }
@@ -51,6 +53,7 @@ eddy_writer *eddy_writer_free(eddy_writer *writer) {
     }
     EDDY_ASSERT_SAY(!writer->busy, "a writer is freed while a task waits in it");
     eddyi_pool_put(writer->loop, writer->data, writer->size);
+    eddyi_track_remove(&writer->track);
     eddyi_free(writer);
     return NULL;
 }

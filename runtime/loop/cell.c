@@ -148,6 +148,7 @@ static void tell_at_home(struct eddyi_ready *ready) {
 }
 
 void eddyi_cell_drop(eddy_future *cell) {
+    eddyi_track_remove(&cell->track);
     if (eddyi_cell_is_done(cell) && cell->result < 0 && !eddyi_cell_is_cancelled(cell) &&
         atomic_load_explicit(&cell->observed, memory_order_relaxed) == 0) {
         eddy_loop *loop = cell->home != NULL ? cell->home : eddyi_loop_here;

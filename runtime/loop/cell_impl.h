@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 
 #include <eddy/runtime/base/spin_impl.h>
+#include <eddy/runtime/base/track_impl.h>
 #include <eddy/runtime/loop/loop_impl.h>
 
 typedef struct eddy_future eddy_future;
@@ -67,6 +68,7 @@ struct eddy_future {
     struct eddyi_list owned;            /* in the list of the scope that owns the handle */
     /* That scope's loop, whose thread alone touches `owned`; NULL: no scope owns the handle. */
     eddy_loop *owner;
+    struct eddyi_track track; /* of a handle that no scope owns */
 };
 
 void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,

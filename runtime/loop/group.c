@@ -34,6 +34,7 @@ struct eddy_loop_group {
     _Atomic unsigned busy; /* members other than the first that are not through */
     pthread_mutex_t lock;  /* guards `started` of all */
     pthread_cond_t told;
+    struct eddyi_track track;
     struct member members[]; /* [0] is the first and has no thread */
 };
 
@@ -88,6 +89,7 @@ static void *run_member(void *arg) {
         tell(member, r);
         return NULL;
     }
+    eddyi_track_remove(&loop->track); /* the group is what a user can forget */
     loop->group = group;
     loop->index = (unsigned)(member - group->members);
     loop->live++;
@@ -180,6 +182,7 @@ int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_group **ret_
             return r;
         }
     }
+    eddyi_track_add(&group->track, "loop group", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_group = group;
     return 0;
 }
@@ -218,6 +221,7 @@ eddy_loop_group *eddy_loop_group_free(eddy_loop_group *group) {
         pthread_mutex_destroy(&group->lock);
     }
     group->first->group = NULL;
+    eddyi_track_remove(&group->track);
     eddyi_free(group);
     return NULL;
 }

@@ -106,6 +106,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     }
     loop->now_ns = eddyi_loop_clock(loop);
     loop->budget = EDDYI_LOOP_BUDGET;
+    eddyi_track_add(&loop->track, "loop", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_loop = loop;
     return 0;
 }
@@ -488,6 +489,10 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
     }
     if (loop->tasks_done != NULL) {
         loop->tasks_done(loop);
+    }
+    eddyi_track_remove(&loop->track);
+    if (!forked) {
+        eddyi_track_report(loop, 0, loop->opts.on_forgotten, loop->opts.ctx);
     }
     eddyi_pool_done(loop);
     loop->driver->close(loop);

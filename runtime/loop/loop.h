@@ -21,7 +21,7 @@
 #ifndef EDDY_RUNTIME_LOOP_LOOP_H
 #define EDDY_RUNTIME_LOOP_LOOP_H
 
-#include <eddy/runtime/base/api.h>
+#include <eddy/runtime/base/track.h>
 
 EDDY_BEGIN_DECLS
 
@@ -40,7 +40,12 @@ typedef struct eddy_loop_opts {
      * is said; by eddy_main, a line on standard error. `site` is "file:line" of its start, `name`
      * the task's, either may be NULL. */
     void (*on_unobserved)(int64_t error, const char *site, const char *name, void *ctx);
-    void *ctx; /* for on_unobserved */
+    /* Called while the loop is freed, on its thread, for each stream, listener or other object that
+     * lives on it and was never closed or freed: what it is, whence it was made, and by which task
+     * (track.h). Such an object is lost, and not freed. Never called where the library was built
+     * without EDDY_TRACK, as it is for release. NULL: nothing is said. */
+    eddy_track_fn on_forgotten;
+    void *ctx; /* for both */
 } eddy_loop_opts;
 
 /**

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include <eddy/runtime/base/heap_impl.h>
+#include <eddy/runtime/base/track_impl.h>
 #include <eddy/runtime/loop/driver_impl.h>
 #include <eddy/runtime/loop/loop.h>
 #include <eddy/runtime/loop/pool_impl.h>
@@ -99,6 +100,7 @@ struct eddy_loop {
     struct eddyi_list callbacks; /* of futures, to run here: futures/callback.c's */
     /* free: cancel the futures that they wait for. NULL: there never was one */
     void (*callbacks_drain)(eddy_loop *loop);
+    struct eddyi_track track;
 };
 
 /* the loop that runs on this thread now, or NULL */

@@ -21,6 +21,7 @@ int eddy_channel_new(size_t item_size, size_t capacity, eddy_channel **ret_chann
     memset(channel, 0, sizeof *channel);
     channel->item_size = item_size;
     channel->capacity = capacity;
+    eddyi_track_add(&channel->track, "channel", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_channel = channel;
     return 0;
 }
@@ -29,6 +30,9 @@ eddy_channel *eddy_channel_free(eddy_channel *channel) {
     EDDY_ASSERT_SAY(channel == NULL ||
                         (channel->senders.head == NULL && channel->receivers.head == NULL),
                     "a channel is freed while a task waits in it");
+    if (channel != NULL) {
+        eddyi_track_remove(&channel->track);
+    }
     eddyi_free(channel);
     return NULL;
 }

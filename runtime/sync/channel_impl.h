@@ -10,6 +10,7 @@
 #ifndef EDDY_RUNTIME_SYNC_CHANNEL_IMPL_H
 #define EDDY_RUNTIME_SYNC_CHANNEL_IMPL_H
 
+#include <eddy/runtime/base/track_impl.h>
 #include <eddy/runtime/sync/channel.h>
 #include <eddy/runtime/sync/queue_impl.h>
 
@@ -40,6 +41,7 @@ struct eddy_channel {
     struct eddyi_sync_queue senders;
     struct eddyi_sync_queue receivers;
     uint64_t draw; /* select: the generator of where it begins to look */
+    struct eddyi_track track;
     _Alignas(max_align_t) char ring[];
 };
 

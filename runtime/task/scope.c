@@ -224,10 +224,14 @@ void eddyi_scope_join(struct eddyi_scope *scope) {
     end_futures(scope);
 }
 
-void eddyi_scope_own(eddy_future *cell) {
+void eddyi_scope_own(eddy_future *cell, const void *place) {
     eddy_task *task = eddyi_task_here;
     eddy_loop *loop = eddyi_loop_here;
-    if (loop == NULL || loop->tasks == NULL || eddyi_cell_is_static(cell)) {
+    if (eddyi_cell_is_static(cell)) {
+        return;
+    }
+    if (loop == NULL || loop->tasks == NULL) {
+        eddyi_track_add(&cell->track, "future", NULL, NULL, place, cell->site);
         return;
     }
     cell->owner = loop;

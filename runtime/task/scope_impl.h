@@ -77,7 +77,8 @@ int eddyi_scope_admit(struct eddyi_scope *scope);
 void eddyi_scope_retract(struct eddyi_scope *scope);
 /* The nearest deadline that holds in it; EDDY_NEVER. */
 int64_t eddyi_scope_deadline(const struct eddyi_scope *scope);
-/* Gives a handle to the current scope; without a task to the loop, without a loop to nobody. */
-void eddyi_scope_own(eddy_future *cell);
+/* Gives a handle to the current scope; without a task to the loop, without a loop to nobody: then
+ * it can be forgotten, and `place` is the caller's EDDYI_PLACE. */
+void eddyi_scope_own(eddy_future *cell, const void *place);
 
 #endif

@@ -307,7 +307,7 @@ eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, eddy_task_f
     if (started == NULL) {
         eddyi_free(locals);
         eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
-        eddyi_scope_own(failed);
+        eddyi_scope_own(failed, EDDYI_PLACE);
         return failed;
     }
     eddyi_cell_init(&started->base, &task_class, loop, 2);
@@ -318,7 +318,7 @@ eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, eddy_task_f
     started->copy = copy;
     started->deadline_ns = EDDY_NEVER;
     started->locals = locals;
-    eddyi_scope_own(&started->base);
+    eddyi_scope_own(&started->base, EDDYI_PLACE);
     if (local) {
         struct eddyi_scope *scope = here == NULL ? &loop->tasks->root : here->scope;
         start_cell(started, scope, arg);

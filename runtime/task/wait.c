@@ -240,13 +240,13 @@ eddy_future *eddy_sleep_start(int64_t duration_ns) {
     struct sleep_cell *sleep = r < 0 ? NULL : eddyi_zalloc(sizeof *sleep);
     if (sleep == NULL) {
         eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
-        eddyi_scope_own(failed);
+        eddyi_scope_own(failed, EDDYI_PLACE);
         return failed;
     }
     eddyi_cell_init(&sleep->base, &sleep_class, loop, 2);
     sleep->timer.fire = fire_sleep;
     loop->live++;
     eddyi_timer_arm(loop, &sleep->timer, after(loop, duration_ns < 0 ? 0 : duration_ns));
-    eddyi_scope_own(&sleep->base);
+    eddyi_scope_own(&sleep->base, EDDYI_PLACE);
     return &sleep->base;
 }
