@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/base/track.h>
 
 #define CASE_SECONDS 60
 #define SLOW_FACTOR 4
@@ -263,10 +264,19 @@ static void list_descriptors(bool open[1024]) {
     closedir(dir);
 }
 
+static void say_left(const char *kind, const char *place, const char *task, void *ctx) {
+    const struct test_case *test = ctx;
+    fprintf(stderr, "%s left a %s, made at %s by %s\n", test->name, kind, place,
+            task == NULL ? "no task" : task);
+}
+
 static void check_nothing_left(const struct test_case *test, int64_t blocks,
                                const bool before[1024]) {
     bool after[1024];
     bool leaked = false;
+    if (eddy_track_each(say_left, (void *)(uintptr_t)test) > 0) {
+        leaked = true;
+    }
     if (eddy_memory_blocks() != blocks) {
         fprintf(stderr, "%s left %lld blocks of memory\n", test->name,
                 (long long)(eddy_memory_blocks() - blocks));

@@ -20,8 +20,8 @@
  *
  * Each case runs in a child process of its own: a crash, a hang or a failed check ends that case
  * and no other. A check that fails prints both values and ends the process at once, so it may stand
- * in a task, in a thread, anywhere. After the case nothing may be left: no block of eddy's memory,
- * no descriptor, no child process.
+ * in a task, in a thread, anywhere. After the case nothing may be left: no object (debug builds say
+ * where it was made), no block of eddy's memory, no descriptor, no child process.
  */
 #ifndef EDDY_TESTS_TEST_H
 #define EDDY_TESTS_TEST_H

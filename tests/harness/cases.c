@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/track.h>
 #include <eddy/runtime/loop/loop.h>
+#include <eddy/runtime/sync/channel.h>
 #include <eddy/runtime/task/task.h>
 
 TEST(good_checks_pass) {
@@ -131,6 +133,15 @@ TEST(bad_block_is_left) {
     static void *volatile block;
     block = eddyi_alloc(1);
     CHECK(block != NULL);
+}
+
+/* The blocks tell, too, where the library does not know its objects. */
+TEST(bad_object_is_left) {
+    static eddy_channel *channel;
+    CHECK_OK(eddy_channel_new(1, 1, &channel));
+    if (eddy_track_each(NULL, NULL) < 0) {
+        test_fail(__FILE__, __LINE__, "left a channel, made at some place");
+    }
 }
 
 TEST(bad_descriptor_is_left) {

@@ -45,6 +45,7 @@ expect 1 bad_check_bytes "differs at byte 2" "61 62 63  |abc|" "61 62 64  |abd|"
 expect 1 bad_check_ok "-EPIPE failed: EPIPE (-32)"
 expect 1 bad_check_err "0 gave 0 , not -EPIPE (-32)"
 expect 1 bad_block_is_left "left 1 blocks of memory"
+expect 1 bad_object_is_left "left a channel, made at"
 expect 1 bad_descriptor_is_left "left descriptor" /dev/null
 expect 1 bad_descriptor_is_closed "closed a foreign descriptor 0"
 expect 1 bad_child_is_left "left a child process, running"

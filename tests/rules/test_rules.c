@@ -7,6 +7,7 @@
 #include <eddy/eddy.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -277,6 +278,75 @@ LOOP_TEST(rule_09_when_close_returns_the_port_is_free) {
         CHECK_OK(eddy_tcp_listen(text, &(eddy_listen_opts){.no_reuse = true}, &listener));
     }
     CHECK_OK(eddy_listener_close(listener));
+}
+
+struct forgotten {
+    char kinds[256];
+    int by_main; /* how many a task of this name made */
+};
+
+static void note_forgotten(const char *kind, const char *place, const char *task, void *ctx) {
+    struct forgotten *forgotten = ctx;
+    size_t len = strlen(forgotten->kinds);
+    snprintf(forgotten->kinds + len, sizeof forgotten->kinds - len, ",%s", kind);
+    CHECK(strstr(place, "forget_all") != NULL);
+    forgotten->by_main += task != NULL && strcmp(task, "main") == 0;
+}
+
+/* One of each kind, none of which is closed. */
+__attribute__((noinline)) static int64_t forget_all(void *arg) {
+    (void)arg;
+    eddy_listener *listener;
+    eddy_stream *streams[6];
+    eddy_dir *dir;
+    eddy_reader *reader;
+    eddy_writer *writer;
+    eddy_channel *channel;
+    eddy_promise *promise;
+    eddy_future *future;
+    char text[EDDY_ADDRESS_TEXT_MAX];
+    CHECK_OK(eddy_tcp_listen("127.0.0.1:0", NULL, &listener));
+    eddy_address address = eddy_listener_address(listener);
+    CHECK_OK(eddy_address_format(&address, text, sizeof text));
+    CHECK_OK(eddy_tcp_connect(text, NULL, &streams[0]));
+    CHECK_OK(eddy_listener_accept(listener, &streams[1]));
+    CHECK_OK(eddy_memory_stream_new(NULL, 0, &streams[2]));
+    CHECK_OK(eddy_memory_pair(1, &streams[3], &streams[4]));
+    CHECK_OK(eddy_file_open("/dev/null", EDDY_FILE_READ, 0, &streams[5]));
+    CHECK_OK(eddy_dir_open("/", &dir));
+    CHECK_OK(eddy_reader_new(streams[2], NULL, &reader));
+    CHECK_OK(eddy_writer_new(streams[2], NULL, &writer));
+    CHECK_OK(eddy_channel_new(1, 1, &channel));
+    CHECK_OK(eddy_promise_new(&promise, &future));
+    eddy_sleep_start(EDDY_NEVER); /* its scope ends it */
+    return 3;
+}
+
+static void forget_in_a_program(void) {
+    struct forgotten forgotten = {.kinds = ""};
+    eddy_loop_opts loop = {.on_forgotten = note_forgotten, .ctx = &forgotten};
+    eddy_opts opts = {.loop = &loop};
+    CHECK_EQ(eddy_main(forget_all, NULL, &opts), 3);
+    CHECK_STR(forgotten.kinds,
+              ",listener,tcp stream,tcp stream,memory stream,pair stream,pair stream,pipe stream"
+              ",folder,reader,writer,channel,promise,future");
+    CHECK_EQ(forgotten.by_main, 13);
+}
+
+TEST(rule_09_forgotten_objects_are_reported_with_the_place_that_made_them) {
+    if (eddy_track_each(NULL, NULL) == -ENOTSUP) {
+        SKIP("the library was built without EDDY_TRACK");
+    }
+    fflush(NULL);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        forget_in_a_program();
+        _exit(0);
+    }
+    int status;
+    CHECK_EQ(waitpid(pid, &status, 0), pid);
+    CHECK_EQ(status, 0);
 }
 
 /* ---- 10. guests' manners --------------------------------------------------------------------- */

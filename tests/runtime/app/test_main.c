@@ -18,7 +18,9 @@
 #include <eddy/net/tcp.h>
 #include <eddy/runtime/app/notify.h>
 #include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/base/track.h>
 #include <eddy/runtime/loop/group.h>
+#include <eddy/runtime/sync/channel.h>
 #include <eddy/runtime/task/scope.h>
 
 #include "test.h"
@@ -169,6 +171,32 @@ TEST(without_a_loop_it_says_why_and_returns_seventy) {
     CHECK_EQ(eddy_main(NULL, NULL, NULL), 70);
     CHECK_EQ(eddy_main(give, &zero, &(eddy_opts){.size = sizeof(eddy_opts) - 8}), 70);
     CHECK(strstr(caught_stderr(), "(EINVAL)") != NULL);
+}
+
+static int64_t forget(void *arg) {
+    return eddy_channel_new(1, 1, arg);
+}
+
+TEST(forgotten_objects_are_a_line_each_and_what_was_there_before_is_none) {
+    if (eddy_track_each(NULL, NULL) == -ENOTSUP) {
+        SKIP("the library was built without EDDY_TRACK");
+    }
+    eddy_channel *before;
+    eddy_channel *forgotten;
+    CHECK_OK(eddy_channel_new(1, 1, &before));
+    catch_stderr();
+    CHECK_EQ(eddy_main(forget, &forgotten, NULL), 0);
+    const char *text = caught_stderr();
+    char wanted[256];
+    snprintf(wanted, sizeof wanted, "%s: forgotten: channel, made at forget+0x",
+             program_invocation_short_name);
+    CHECK_EQ(strncmp(text, wanted, strlen(wanted)), 0);
+    const char *end = strchr(text, '\n');
+    CHECK(end != NULL);
+    CHECK_STR(end, "\n");
+    CHECK_STR(end - strlen(" by task \"main\""), " by task \"main\"\n");
+    eddy_channel_free(before);
+    eddy_channel_free(forgotten);
 }
 
 /* ---- loops ----------------------------------------------------------------------------------- */
