@@ -103,7 +103,9 @@ EDDY_API bool eddy_future_cancelled(const eddy_future *f);
  * Ask the work to end early. The future still ends once, with its own result: -ECANCELED when the
  * cancel won.
  *
- * Shape:   0 also when it was asked before. What was never begun does not begin.
+ * Shape:   0 also when it was asked before. A job that still waits in a queue does not begin. A
+ *          task always does, because its argument may be its own to close or free, and sees the
+ *          cancel in its first suspending call.
  * Owns:    nothing; the future is still to be waited for or released.
  * Errors:  -EALREADY it has ended; -ENOTSUP this kind cannot be cancelled; -EINVAL f is NULL.
  * Threads: any thread.

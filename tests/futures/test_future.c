@@ -229,6 +229,14 @@ LOOP_TEST(cancel_asks_and_the_future_ends_with_its_own_result) {
     CHECK_ERR(eddy_future_cancel(f), -EALREADY);
 }
 
+LOOP_TEST(a_task_that_is_cancelled_before_its_first_turn_begins_and_sees_the_cancel) {
+    _Atomic int cancels = 0;
+    eddy_future *f = eddy_task_start(count_cancel, &cancels, 0);
+    CHECK_OK(eddy_future_cancel(f));
+    CHECK_ERR(eddy_await(f), -ECANCELED);
+    CHECK_EQ(cancels, 1);
+}
+
 static int64_t ignore_cancel(void *arg) {
     (void)arg;
     eddy_sleep(EDDY_NEVER);

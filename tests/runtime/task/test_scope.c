@@ -138,6 +138,26 @@ LOOP_TEST(any_takes_the_first_success_and_cancels_the_rest) {
     CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
 }
 
+/* Gives way once, and then succeeds unless it was cancelled meanwhile. */
+static int64_t yields_and_succeeds(void *arg) {
+    int r = eddy_yield();
+    return r < 0 ? r : succeeds_with(arg);
+}
+
+LOOP_TEST(a_body_that_failed_cancels_its_tasks_under_all_only) {
+    static const struct {
+        eddy_scope_policy policy;
+        int64_t result;
+    } cases[] = {{EDDY_SCOPE_ALL, -EIO}, {EDDY_SCOPE_ANY, 3}, {EDDY_SCOPE_COLLECT, -EIO}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        eddy_scope scope;
+        int good = 3;
+        CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.policy = cases[i].policy}));
+        CHECK_OK(eddy_spawn(yields_and_succeeds, &good, 0));
+        CHECK_EQ(eddy_scope_leave(&scope, -EIO), cases[i].result);
+    }
+}
+
 /* ---- cancel ---------------------------------------------------------------------------------- */
 
 LOOP_TEST(a_cancel_is_sticky_until_the_scope_is_left_and_no_failure) {
