@@ -83,9 +83,17 @@ static int choose_driver(eddy_loop *loop) {
     return (int)eddyi_detail_set(EDDY_EDRIVER, "no driver is called \"%s\"", name);
 }
 
+/* More is a mistake, such as a negative number. */
+#define STACK_SIZE_MAX ((size_t)1024 * 1024 * 1024)
+/* The kernel's own limits. They hold on each driver: options are good everywhere or nowhere. */
+#define SQ_ENTRIES_MAX 32768
+#define CQ_ENTRIES_MAX 65536
+
 int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     eddy_loop_opts copy;
-    if (ret_loop == NULL || EDDYI_OPTS_READ(&copy, opts, ctx) < 0) {
+    if (ret_loop == NULL || EDDYI_OPTS_READ(&copy, opts, ctx) < 0 ||
+        copy.stack_size_bytes > STACK_SIZE_MAX || copy.sq_entries > SQ_ENTRIES_MAX ||
+        copy.cq_entries > CQ_ENTRIES_MAX) {
         return -EINVAL;
     }
     eddy_loop *loop = eddyi_zalloc(sizeof *loop);

@@ -31,11 +31,13 @@ typedef struct eddy_loop_opts {
     size_t size; /* sizeof(eddy_loop_opts), or 0 (runtime/base/api.h) */
     /* "auto", "uring", "epoll", "sim"; NULL: $EDDY_DRIVER, else auto. Borrowed */
     const char *driver;
-    uint64_t seed;           /* sim: what decides everything; 0: $EDDY_SEED, else 1 */
-    size_t stack_size_bytes; /* of each task; 0: 256 KiB, reserved and only committed by touch */
-    uint32_t sq_entries;     /* uring: submission queue; 0: 256 */
-    uint32_t cq_entries;     /* uring: completion queue; 0: 4096 */
-    const char *name;        /* for reports; NULL: "loop". Borrowed for the loop's life */
+    uint64_t seed; /* sim: what decides everything; 0: $EDDY_SEED, else 1 */
+    /* of each task: reserved, and only committed by touch. 0: 256 KiB; at least 16 KiB, and no more
+     * than 1 GiB */
+    size_t stack_size_bytes;
+    uint32_t sq_entries; /* uring: submission queue; 0: 256, at most 32768 */
+    uint32_t cq_entries; /* uring: completion queue; 0: 4096, at most 65536 */
+    const char *name;    /* for reports; NULL: "loop". Borrowed for the loop's life */
     /* Called on the loop's thread for a failed future or task that nobody looked at. NULL: nothing
      * is said; by eddy_main, a line on standard error. `site` is "file:line" of its start, `name`
      * the task's, either may be NULL. */

@@ -59,6 +59,21 @@ static void count_item(void *arg) {
     most_in_turn = in_turn > most_in_turn ? in_turn : most_in_turn;
 }
 
+TEST(options_out_of_range_are_refused_on_every_driver) {
+    const eddy_loop_opts bad[] = {
+        {.stack_size_bytes = SIZE_MAX}, {.stack_size_bytes = ((size_t)1 << 30) + 1},
+        {.sq_entries = UINT32_MAX},     {.sq_entries = 32769},
+        {.cq_entries = 65537},
+    };
+    eddy_loop *loop;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_ERR(eddy_loop_new(&bad[i], &loop), -EINVAL);
+    }
+    CHECK_ERR(eddy_loop_new(NULL, NULL), -EINVAL);
+    CHECK_OK(eddy_loop_new(&(eddy_loop_opts){.stack_size_bytes = (size_t)1 << 30}, &loop));
+    eddy_loop_free(loop);
+}
+
 TEST(a_turn_runs_no_more_items_than_its_budget) {
     eddy_loop *loop;
     CHECK_OK(eddy_loop_new(NULL, &loop));
