@@ -3,7 +3,7 @@
  * A program on eddy: one task, which is what eddy_main runs.
  *
  * Shows:  eddy_main, a task's result as the exit status.
- * Needs:  Linux 5.15 or later.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./01_hello
  * Expect: hello from the task "main"
  */

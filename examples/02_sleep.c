@@ -3,7 +3,7 @@
  * Three tasks sleep at the same time, on one thread: sleep sort.
  *
  * Shows:  eddy_spawn, eddy_sleep, and that a task's children are joined by a scope.
- * Needs:  Linux 5.15 or later.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./02_sleep
  * Expect: 10, 20, 30 and "done", after 30 milliseconds, not 60
  */

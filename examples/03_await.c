@@ -3,7 +3,7 @@
  * Tasks with a result: start them, go on, await them.
  *
  * Shows:  eddy_task_start, eddy_await, eddy_await_all, an error as an ordinary value.
- * Needs:  Linux 5.15 or later.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./03_await
  * Expect: 3 * 3 = 9, the sum of five squares, and what a failure looks like
  */

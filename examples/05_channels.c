@@ -3,7 +3,7 @@
  * A pipeline of tasks: one makes numbers, two square them, one adds them up.
  *
  * Shows:  bounded channels (a full one makes the sender wait), closing, select over two channels.
- * Needs:  Linux 5.15 or later.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./05_channels
  * Expect: the sum of the squares of 1 to 100 is 338350
  */

@@ -3,7 +3,7 @@
  * A plain thread gives a task its result.
  *
  * Shows:  eddy_promise: the way from any thread, library or callback into a task.
- * Needs:  Linux 5.15 or later.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./06_promise
  * Expect: the thread's answer is 42
  */

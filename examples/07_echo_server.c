@@ -3,7 +3,7 @@
  * A TCP echo server on all cores.
  *
  * Shows:  eddy_tcp_listen, eddy_serve, one task a connection, a graceful end on SIGINT and SIGTERM.
- * Needs:  Linux 5.15 or later.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./07_echo_server [--host HOST] [--port PORT] [--loops N], then: nc 127.0.0.1 7000
  * Expect: the address on the first line, and what you type comes back
  */

@@ -3,7 +3,7 @@
  * A TCP client with a deadline: sends each line of standard input and prints the answer.
  *
  * Shows:  eddy_tcp_connect, a reader with a line limit, one deadline around several calls.
- * Needs:  Linux 5.15 or later, and 07_echo_server running.
+ * Needs:  Linux 5.10 or later, and 07_echo_server running.
  * Run:    echo hello | ./08_echo_client 127.0.0.1:7000
  * Expect: hello
  */

@@ -3,7 +3,8 @@
  * eddy inside a main loop that is somebody else's: here a plain epoll loop with a timer of its own.
  *
  * Shows:  eddy_loop_fd, eddy_loop_poll; the host's events and eddy's tasks take turns on one
- * thread. Needs:  Linux 5.15 or later.
+ *         thread.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./09_foreign_epoll
  * Expect: three ticks of the host's timer, three steps of a task, then "both are done"
  */

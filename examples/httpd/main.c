@@ -3,7 +3,8 @@
  * httpd: a server of static files, on all cores.
  *
  * Shows:  eddy_http_serve, files below a folder that no path leads out of, a log that blocks
- * nobody. Needs:  Linux 5.15 or later.
+ *         nobody.
+ * Needs:  Linux 5.10 or later.
  * Run:    ./httpd [--host HOST] [--port PORT] [--loops N] [--root FOLDER] ... (--help has them all)
  * Expect: the address on the first line; then curl, wrk or a browser there
  *

@@ -137,8 +137,8 @@ EDDY_API bool eddy_http_response_wants_body(const eddy_http_exchange *x);
 EDDY_API int eddy_http_response_write(eddy_http_exchange *x, const void *data, size_t len);
 
 /**
- * Write `len` bytes of another stream as the next piece of a body of known length, the cheapest way
- * there is: from a file without passing through the program.
+ * Write `len` bytes of another stream as the next piece of a body of known length, as
+ * eddy_stream_copy does.
  *
  * Shape:   len bytes from where the source is.
  * Owns:    borrows the source until it returns.

@@ -215,7 +215,7 @@ int eddyi_sim_poll(const struct eddyi_sim_socket *socket);
 /* Whether a send would do something else than -EAGAIN; POLLOUT waits for more room than that. */
 bool eddyi_sim_can_send(const struct eddyi_sim_socket *socket);
 
-/* ---- wait.c: operations ---------------------------------------------------------------------- */
+/* ---- operation.c ----------------------------------------------------------------------------- */
 
 /* Something about the socket has changed: operations that wait for it may go on. */
 void eddyi_sim_wake(struct eddyi_sim_socket *socket);
