@@ -169,23 +169,12 @@ const char *eddy_loop_driver_reason(const eddy_loop *loop) {
 
 /* ---- the ready queue ------------------------------------------------------------------------- */
 
-static void push_back(eddy_loop *loop, struct eddyi_ready *ready) {
-    ready->next = NULL;
-    if (loop->ready_tail == NULL) {
-        loop->ready_head = ready;
-    } else {
-        loop->ready_tail->next = ready;
-    }
-    loop->ready_tail = ready;
-    loop->ready_count++;
-}
-
 /* The simulation puts an item anywhere in the queue: whatever order a program relies on without
  * having asked for it shows under some seed. */
-static void insert_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
+void eddyi_loop_ready_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
     uint64_t place = loop->driver->shuffle(loop, loop->ready_count);
     if (place >= loop->ready_count) {
-        push_back(loop, ready); /* without walking there */
+        eddyi_loop_ready_last(loop, ready); /* without walking there */
         return;
     }
     struct eddyi_ready **link = &loop->ready_head;
@@ -195,24 +184,6 @@ static void insert_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
     ready->next = *link;
     *link = ready;
     loop->ready_count++;
-}
-
-void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready) {
-    if (EDDYI_UNLIKELY(loop->driver->shuffle != NULL)) {
-        insert_shuffled(loop, ready);
-    } else {
-        push_back(loop, ready);
-    }
-}
-
-static struct eddyi_ready *pop_front(eddy_loop *loop) {
-    struct eddyi_ready *ready = loop->ready_head;
-    loop->ready_head = ready->next;
-    if (loop->ready_head == NULL) {
-        loop->ready_tail = NULL;
-    }
-    loop->ready_count--;
-    return ready;
 }
 
 void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready) {
@@ -315,14 +286,30 @@ static void fire_timers(eddy_loop *loop) {
 
 static const bool never_done = false;
 
-/* Runs what is ready now, not what becomes ready meanwhile, and no more than the budget allows. */
-static void run_ready(eddy_loop *loop) {
-    loop->budget = EDDYI_LOOP_BUDGET;
-    for (uint64_t left = loop->ready_count; left > 0 && loop->budget > 0; left--) {
-        struct eddyi_ready *ready = pop_front(loop);
-        loop->budget--;
+static void run_batch(eddy_loop *loop, uint64_t count) {
+    struct eddyi_ready *ready;
+    loop->batch = count;
+    while ((ready = eddyi_loop_take(loop)) != NULL) {
         ready->run(ready);
     }
+    loop->batch = 0;
+}
+
+/*
+ * Runs what is ready, and then what becomes ready by it: tasks that only talk to one another need
+ * no look at the kernel in between. The budget and a short time end that. The clock is read once a
+ * batch, and not at all when the first has left nothing, as it is where all wait for the kernel.
+ */
+static void run_ready(eddy_loop *loop) {
+    loop->budget = EDDYI_LOOP_BUDGET;
+    run_batch(loop, loop->ready_count);
+    if (loop->ready_head == NULL || loop->budget <= 0) {
+        return;
+    }
+    int64_t end_ns = eddyi_loop_clock(loop) + EDDYI_LOOP_RUN_NS;
+    do {
+        run_batch(loop, EDDYI_LOOP_BATCH);
+    } while (loop->ready_head != NULL && loop->budget > 0 && eddyi_loop_clock(loop) < end_ns);
 }
 
 /* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now

@@ -41,6 +41,12 @@ struct eddyi_stopper {
  * measurement to cost nothing at 1,000 and to keep a turn of inline reads under a millisecond. */
 #define EDDYI_LOOP_BUDGET 1024
 
+/* How long a turn goes on with what became ready while it ran, and how many items run between two
+ * looks at the clock: those that take a microsecond each stay within it, those that take long are
+ * a batch late once. */
+#define EDDYI_LOOP_RUN_NS (50 * EDDY_US)
+#define EDDYI_LOOP_BATCH 32
+
 /* How long a shielded scope without a deadline of its own may go on when its loop is freed: cleanup
  * that waits for a peer gets through, and what would wait for ever does not hold up the end. */
 #define EDDYI_LOOP_GRACE_NS (5 * EDDY_S)
@@ -56,6 +62,7 @@ struct eddy_loop {
     struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
+    uint64_t batch;   /* how many more items run before the loop itself looks around */
     int budget;       /* what is left of this turn's */
     bool stopping;    /* eddy_loop_stop was called */
     bool ending;      /* eddy_loop_free has begun: what still starts is cancelled */
@@ -106,8 +113,45 @@ struct eddy_loop {
 /* the loop that runs on this thread now, or NULL */
 extern _Thread_local eddy_loop *eddyi_loop_here;
 
+/* The two orders of the ready queue: the simulation has one of its own. */
+void eddyi_loop_ready_shuffled(eddy_loop *loop, struct eddyi_ready *ready);
+static inline void eddyi_loop_ready_last(eddy_loop *loop, struct eddyi_ready *ready) {
+    ready->next = NULL;
+    if (loop->ready_tail == NULL) {
+        loop->ready_head = ready;
+    } else {
+        loop->ready_tail->next = ready;
+    }
+    loop->ready_tail = ready;
+    loop->ready_count++;
+}
+
 /* Loop's thread only: queue `ready` for this loop. */
-void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready);
+static inline void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready) {
+    if (EDDYI_UNLIKELY(loop->driver->shuffle != NULL)) {
+        eddyi_loop_ready_shuffled(loop, ready);
+    } else {
+        eddyi_loop_ready_last(loop, ready);
+    }
+}
+
+/* Loop's thread only: the item that runs next in this turn, out of the queue and charged to the
+ * budget; NULL when it is for the loop itself to go on. */
+static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
+    struct eddyi_ready *ready = loop->ready_head;
+    if (ready == NULL || loop->batch == 0 || loop->budget <= 0) {
+        return NULL;
+    }
+    loop->ready_head = ready->next;
+    if (loop->ready_head == NULL) {
+        loop->ready_tail = NULL;
+    }
+    loop->ready_count--;
+    loop->batch--;
+    loop->budget--;
+    return ready;
+}
+
 /* Any thread: queue `ready`, waking the loop when it sleeps. */
 void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready);
 /* Whether the calling thread may use the loop now: 0, EDDY_EFORKED or EDDY_EWRONGLOOP. */

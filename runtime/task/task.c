@@ -95,7 +95,23 @@ int eddyi_task_room(eddy_loop *loop) {
 
 /* ---- a task's life --------------------------------------------------------------------------- */
 
-/* From the loop's own fiber into the task's, until it waits or ends. */
+static void has_the_cpu(eddy_task *task) {
+    task->queued = false;
+    task->state = EDDYI_TASK_RUNNING;
+    eddyi_task_here = task;
+}
+
+/* What a fiber does first when it goes on: a task that has ended switched to it, and stood on its
+ * own stack until then. */
+static void bury(struct eddyi_task_room *room) {
+    if (EDDYI_UNLIKELY(room->ended != NULL)) {
+        eddy_task *task = room->ended;
+        room->ended = NULL;
+        reclaim(task);
+    }
+}
+
+/* From the loop's own fiber to a task's, until no more tasks are to run. */
 static void resume(struct eddyi_ready *ready) {
     eddy_task *task = EDDYI_CONTAINER(ready, eddy_task, ready);
     struct eddyi_task_room *room = task->loop->tasks;
@@ -103,23 +119,41 @@ static void resume(struct eddyi_ready *ready) {
         eddyi_fiber_init_thread(&room->fiber);
         room->fiber_ready = true;
     }
-    /* An exchange, not a store: a waker on another thread that still found it woken queues nothing,
-     * so what it did before must be seen by the task, and its 1 must not be lost under our 0. */
-    atomic_exchange_explicit(&task->woken, 0, memory_order_acq_rel);
-    task->state = EDDYI_TASK_RUNNING;
-    eddyi_task_here = task;
+    has_the_cpu(task);
     eddyi_fiber_switch(&room->fiber, &task->fiber);
     eddyi_task_here = NULL;
-    if (task->state == EDDYI_TASK_ENDED) {
-        reclaim(task);
+    bury(room);
+}
+
+/* The fiber that goes on when a task gives up the CPU: the next task's, when that is what runs next
+ * in this turn, else the loop's. */
+static struct eddyi_fiber *next_fiber(eddy_loop *loop) {
+    struct eddyi_ready *ready = loop->ready_head;
+    if (ready == NULL || ready->run != resume || eddyi_loop_take(loop) == NULL) {
+        return &loop->tasks->fiber;
+    }
+    eddy_task *task = EDDYI_CONTAINER(ready, eddy_task, ready);
+    has_the_cpu(task);
+    return &task->fiber;
+}
+
+/* Returns when somebody has made the task ready again. */
+static void leave_cpu(eddy_task *task) {
+    EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
+    struct eddyi_fiber *next = next_fiber(task->loop);
+    if (next != &task->fiber) {
+        eddyi_fiber_switch(&task->fiber, next);
+        bury(task->loop->tasks);
     }
 }
 
-/* Back to the loop's fiber. Returns when somebody has made the task ready again. */
-static void leave_cpu(eddy_task *task) {
-    struct eddyi_task_room *room = task->loop->tasks;
-    EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
-    eddyi_fiber_switch(&task->fiber, &room->fiber);
+/* A wake-up of another thread has reached the loop. */
+static void wake_from_afar(struct eddyi_ready *ready) {
+    eddy_task *task = EDDYI_CONTAINER(ready, eddy_task, from_afar);
+    /* An exchange, not a store: a waker that still found it woken queued nothing, so what it did
+     * before must be seen by the task, and its 1 must not be lost under our 0. */
+    atomic_exchange_explicit(&task->woken, 0, memory_order_acq_rel);
+    eddyi_task_wake(task);
 }
 
 /* The task has nothing left in it: tells whoever waits for its result. */
@@ -145,6 +179,7 @@ static _Noreturn void panic_of_scope(const struct eddyi_scope *scope) {
 
 static void run(void *arg) {
     eddy_task *task = arg;
+    bury(task->loop->tasks);
     task->result = task->fn(task->arg);
     if (EDDYI_UNLIKELY(task->scope != &task->root)) {
         panic_of_scope(task->scope);
@@ -156,16 +191,17 @@ static void run(void *arg) {
     }
     /* Before the report: what a value's end touches may belong to whoever hears of it. */
     eddyi_local_done(task);
-    /* Another thread's wake-up may have come after the task ran on for a cancel: it is queued, and
-     * its memory must not go before it is out of the queue. */
-    while (atomic_load_explicit(&task->woken, memory_order_acquire) != 0) {
+    /* A wake-up may have come after the task ran on for a cancel: it is queued, and its memory must
+     * not go before it is out of the queue. */
+    while (task->queued || atomic_load_explicit(&task->woken, memory_order_acquire) != 0) {
         task->state = EDDYI_TASK_READY;
         leave_cpu(task);
     }
     report(task, cancelled);
     EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
     task->state = EDDYI_TASK_ENDED;
-    eddyi_fiber_switch_last(&task->fiber, &task->loop->tasks->fiber);
+    task->loop->tasks->ended = task;
+    eddyi_fiber_switch_last(&task->fiber, next_fiber(task->loop));
 }
 
 static char *align_down(char *address, size_t alignment) {
@@ -185,7 +221,9 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
     task->loop = loop;
     task->state = EDDYI_TASK_READY;
     task->copied = copy > 0;
-    atomic_init(&task->woken, 1);
+    task->queued = true;
+    task->from_afar.run = wake_from_afar;
+    atomic_init(&task->woken, 0);
     task->wait = NULL;
     task->fn = fn;
     task->arg = arg;
@@ -218,11 +256,8 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
 }
 
 int eddyi_task_yield(eddy_task *task) {
-    /* A wake-up of another thread that came too late has queued it already. */
+    eddyi_task_wake(task); /* unless a wake-up that came too late has queued it already */
     task->state = EDDYI_TASK_READY;
-    if (atomic_exchange_explicit(&task->woken, 1, memory_order_acq_rel) == 0) {
-        eddyi_loop_ready(task->loop, &task->ready);
-    }
     leave_cpu(task);
     return task->scope->effective;
 }

@@ -69,11 +69,13 @@ struct eddyi_wait {
 
 struct eddy_task {
     struct eddyi_ready ready;
+    struct eddyi_ready from_afar; /* another thread's wake-up on its way */
     struct eddyi_fiber fiber;
     eddy_loop *loop;
     uint8_t state; /* enum eddyi_task_state; loop's thread only */
     bool copied;   /* the argument was copied to this stack */
-    /* 1 from the first wake until it runs: it is queued at most once */
+    bool queued;   /* `ready` is in the queue; loop's thread only */
+    /* 1 while `from_afar` is on its way: it is queued at most once */
     _Atomic uint8_t woken;
     struct eddyi_scope *scope; /* the innermost */
     struct eddyi_wait *wait;   /* while PARKED */
@@ -97,6 +99,7 @@ struct eddy_task {
 struct eddyi_task_room {
     struct eddyi_fiber fiber; /* the loop's own, which tasks switch back to */
     bool fiber_ready;
+    eddy_task *ended; /* whose stack is still stood on: for the next fiber to give back */
     struct eddyi_stack_pool stacks;
     struct eddyi_list all;   /* every task, by in_loop */
     struct eddyi_scope root; /* what has no other scope */
@@ -170,8 +173,13 @@ void eddyi_task_park(eddy_task *task, struct eddyi_wait *wait);
 
 /* Makes a parked (or parking) task ready. Any thread; the waker's registration keeps it alive. */
 static inline void eddyi_task_wake(eddy_task *task) {
-    if (atomic_exchange_explicit(&task->woken, 1, memory_order_acq_rel) == 0) {
-        eddyi_loop_ready_from_any(task->loop, &task->ready);
+    if (EDDYI_LIKELY(eddyi_loop_here == task->loop)) {
+        if (!task->queued) {
+            task->queued = true;
+            eddyi_loop_ready(task->loop, &task->ready);
+        }
+    } else if (atomic_exchange_explicit(&task->woken, 1, memory_order_acq_rel) == 0) {
+        eddyi_loop_ready_from_any(task->loop, &task->from_afar);
     }
 }
 
