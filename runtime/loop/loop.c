@@ -113,7 +113,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
         return r;
     }
     loop->now_ns = eddyi_loop_clock(loop);
-    loop->budget = EDDYI_LOOP_BUDGET;
+    loop->slice = 1;
     eddyi_track_add(&loop->track, "loop", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_loop = loop;
     return 0;
@@ -286,37 +286,52 @@ static void fire_timers(eddy_loop *loop) {
 
 static const bool never_done = false;
 
-static void run_batch(eddy_loop *loop, uint64_t count) {
+static void begin_turn(eddy_loop *loop) {
+    loop->turns++;
+    loop->budget = loop->slice;
+    loop->slices = EDDYI_LOOP_TURN_CALLS - loop->slice;
+    loop->slice_ns = 0;
+    loop->turn_ns = 0;
+    /* In a simulation no time passes while code runs: there what is ready at the turn's begin is
+     * all that runs in it. */
+    loop->batch = loop->driver->shuffle != NULL ? loop->ready_count : UINT64_MAX;
+}
+
+bool eddyi_loop_more(eddy_loop *loop) {
+    if (loop->slices <= 0) {
+        return false;
+    }
+    int64_t now_ns = eddyi_loop_clock(loop);
+    if (loop->turn_ns == 0) {
+        loop->turn_ns = now_ns + EDDYI_LOOP_TURN_NS;
+    } else if (now_ns - loop->slice_ns > EDDYI_LOOP_SLICE_NS) {
+        loop->slice = 1;
+    } else if (loop->slice < EDDYI_LOOP_SLICE_CALLS) {
+        loop->slice *= 2;
+    }
+    if (now_ns >= loop->turn_ns || now_ns >= next_deadline(loop)) {
+        loop->slices = 0;
+        return false;
+    }
+    loop->slice_ns = now_ns;
+    loop->slices -= loop->slice;
+    loop->budget = loop->slice;
+    return true;
+}
+
+/* Runs what is ready, and what becomes ready by it: tasks that only talk to one another need no
+ * look at the kernel in between. */
+static void run_ready(eddy_loop *loop) {
     struct eddyi_ready *ready;
-    loop->batch = count;
     while ((ready = eddyi_loop_take(loop)) != NULL) {
         ready->run(ready);
     }
-    loop->batch = 0;
-}
-
-/*
- * Runs what is ready, and then what becomes ready by it: tasks that only talk to one another need
- * no look at the kernel in between. The budget and a short time end that. The clock is read once a
- * batch, and not at all when the first has left nothing, as it is where all wait for the kernel.
- * In a simulation no time passes while code runs, so there the first batch is all.
- */
-static void run_ready(eddy_loop *loop) {
-    loop->budget = EDDYI_LOOP_BUDGET;
-    run_batch(loop, loop->ready_count);
-    if (loop->ready_head == NULL || loop->budget <= 0 || loop->driver->shuffle != NULL) {
-        return;
-    }
-    int64_t end_ns = eddyi_loop_clock(loop) + EDDYI_LOOP_RUN_NS;
-    do {
-        run_batch(loop, EDDYI_LOOP_BATCH);
-    } while (loop->ready_head != NULL && loop->budget > 0 && eddyi_loop_clock(loop) < end_ns);
 }
 
 /* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now
  * was what the caller waits for: the last that lives, or what sets *done. */
 static void turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
-    loop->turns++;
+    begin_turn(loop);
     run_ready(loop);
     /* A turn that ran nothing costs no clock reading: the last wait ended in one. */
     if (next_deadline(loop) != EDDY_NEVER) {

@@ -37,15 +37,16 @@ struct eddyi_stopper {
     void (*stop)(struct eddyi_stopper *stopper); /* on the loop's thread; only wakes */
 };
 
-/* Suspending calls a turn may make before the loop looks at timers and the kernel again. Found by
- * measurement to cost nothing at 1,000 and to keep a turn of inline reads under a millisecond. */
-#define EDDYI_LOOP_BUDGET 1024
-
-/* How long a turn goes on with what became ready while it ran, and how many items run between two
- * looks at the clock: those that take a microsecond each stay within it, those that take long are
- * a batch late once. */
-#define EDDYI_LOOP_RUN_NS (50 * EDDY_US)
-#define EDDYI_LOOP_BATCH 32
+/*
+ * How long a turn goes on before the loop looks at timers and the kernel again, in time and in what
+ * is charged to it: suspending calls and items that ran. The clock is read once a slice. Slices are
+ * long while what is charged costs little, down to one call where each takes long, so that a
+ * deadline is late by a few calls of the slow task and not by a thousand.
+ */
+#define EDDYI_LOOP_TURN_NS (200 * EDDY_US)
+#define EDDYI_LOOP_TURN_CALLS 1024
+#define EDDYI_LOOP_SLICE_CALLS 32
+#define EDDYI_LOOP_SLICE_NS (20 * EDDY_US)
 
 /* How long a shielded scope without a deadline of its own may go on when its loop is freed: cleanup
  * that waits for a peer gets through, and what would wait for ever does not hold up the end. */
@@ -62,8 +63,12 @@ struct eddy_loop {
     struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
-    uint64_t batch;   /* how many more items run before the loop itself looks around */
-    int budget;       /* what is left of this turn's */
+    uint64_t batch;   /* how many more items may run in this turn */
+    int budget;       /* what is left of the slice */
+    int slice;        /* what a slice has at first: 1..EDDYI_LOOP_SLICE_CALLS */
+    int slices;       /* what is left of the turn after this one, in calls; 0: it is over */
+    int64_t slice_ns; /* when this slice began; 0: not known, it is the turn's first */
+    int64_t turn_ns;  /* when the turn ends; 0: not known yet */
     bool stopping;    /* eddy_loop_stop was called */
     bool ending;      /* eddy_loop_free has begun: what still starts is cancelled */
     int64_t grace_ns; /* while `ending`: when shields without a deadline end */
@@ -135,11 +140,20 @@ static inline void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready) 
     }
 }
 
-/* Loop's thread only: the item that runs next in this turn, out of the queue and charged to the
- * budget; NULL when it is for the loop itself to go on. */
+/* The slice is used up: true when the turn goes on, with another one. */
+bool eddyi_loop_more(eddy_loop *loop);
+
+/* Ends the turn at the next checkpoint. */
+static inline void eddyi_loop_exhaust(eddy_loop *loop) {
+    loop->budget = 0;
+    loop->slices = 0;
+}
+
+/* Loop's thread only: the item that runs next in this turn, out of the queue and charged to it;
+ * NULL when it is for the loop itself to go on. */
 static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
     struct eddyi_ready *ready = loop->ready_head;
-    if (ready == NULL || loop->batch == 0 || loop->budget <= 0) {
+    if (ready == NULL || loop->batch == 0 || (loop->budget <= 0 && !eddyi_loop_more(loop))) {
         return NULL;
     }
     loop->ready_head = ready->next;

@@ -133,14 +133,16 @@ void eddyi_remote_cancel(struct eddyi_remote *remote, int code);
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* Slow parts of the two below. */
+/* Lets others run; the slow part of the one below. */
 int eddyi_task_yield(eddy_task *task);
 
 /* The first line of every suspending call: the cancel's code, or 0 once the call may go on. */
 static inline int eddyi_task_checkpoint(eddy_task *task) {
-    if (EDDYI_UNLIKELY(--task->loop->budget < 0)) {
+    eddy_loop *loop = task->loop;
+    if (EDDYI_UNLIKELY(loop->budget <= 0 && !eddyi_loop_more(loop))) {
         return eddyi_task_yield(task);
     }
+    loop->budget--;
     return task->scope->effective;
 }
 

@@ -244,7 +244,7 @@ static int64_t accept_once(void *arg) {
     eddy_stream *stream;
     acceptor->task = eddyi_task_here;
     if (acceptor->poor) {
-        eddy_loop_current()->budget = 0;
+        eddyi_loop_exhaust(eddy_loop_current());
     }
     acceptor->result = eddy_listener_accept(acceptor->listener, &stream);
     if (acceptor->result == 0) {

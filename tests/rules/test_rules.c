@@ -446,6 +446,44 @@ LOOP_TEST(rule_12_a_fast_peer_does_not_starve_the_loop) {
     close_pair(&pair);
 }
 
+static int64_t says_that_it_ran(void *arg) {
+    *(bool *)arg = true;
+    return 0;
+}
+
+LOOP_TEST(rule_12_a_task_that_never_waits_lets_others_run) {
+    bool ran = false;
+    int calls = 0;
+    CHECK_OK(eddy_spawn(says_that_it_ran, &ran, 0));
+    while (!ran) {
+        CHECK_OK(eddy_checkpoint());
+        CHECK(++calls < 1000000); /* a seeded order draws it late at worst */
+    }
+}
+
+static int64_t cpu_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return used.tv_sec * EDDY_S + used.tv_nsec;
+}
+
+LOOP_TEST(rule_12_a_task_whose_calls_lie_far_apart_hears_of_its_deadline) {
+    if (strcmp(test_driver(), "sim") == 0) {
+        return; /* no time passes there while code runs */
+    }
+    int calls = 0;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, &(eddy_scope_opts){.timeout_ns = 5 * EDDY_MS}));
+    while (eddy_checkpoint() == 0) {
+        int64_t end_ns = cpu_ns() + EDDY_MS;
+        while (cpu_ns() < end_ns) {
+        }
+        CHECK(++calls < 100);
+    }
+    CHECK(eddy_scope_expired(&scope));
+    eddy_scope_leave(&scope, 0);
+}
+
 /* ---- 13. same answers on every driver -------------------------------------------------------- */
 
 LOOP_TEST(rule_13_the_end_of_a_stream_and_a_half_close_look_the_same_everywhere) {

@@ -375,7 +375,7 @@ static int64_t read_lines(void *arg) {
     struct busy_line *busy = arg;
     eddy_slice line;
     do {
-        eddyi_loop_here->budget = 0; /* each call yields before it takes a line from the buffer */
+        eddyi_loop_exhaust(eddyi_loop_here); /* each call yields before it takes a line from the buffer */
         busy->result = eddy_reader_line(busy->reader, 10, &line);
         busy->lines += busy->result == 1;
     } while (busy->result == 1);
@@ -673,7 +673,7 @@ static int64_t set_flag(void *arg) {
 }
 
 LOOP_TEST(calls_that_are_served_from_the_buffer_are_charged_all_the_same) {
-    enum { LEN = 32 * EDDYI_LOOP_BUDGET }; /* the simulation may let this task go first often */
+    enum { LEN = 32 * EDDYI_LOOP_TURN_CALLS }; /* the simulation may let this task go first often */
     static char text[LEN];
     memset(text, '\n', sizeof text);
     eddy_reader *reader;
@@ -689,7 +689,7 @@ LOOP_TEST(calls_that_are_served_from_the_buffer_are_charged_all_the_same) {
         calls++;
     }
     CHECK(ran);
-    CHECK(strcmp(test_driver(), "sim") == 0 || calls <= EDDYI_LOOP_BUDGET + 1);
+    CHECK(strcmp(test_driver(), "sim") == 0 || calls <= EDDYI_LOOP_TURN_CALLS + 1);
     CHECK_OK(eddy_scope_leave(&scope, 0));
     done(reader, odd);
 }

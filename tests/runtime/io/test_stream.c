@@ -393,7 +393,7 @@ LOOP_TEST(close_waits_for_a_caller_that_yielded_in_its_checkpoint) {
         CHECK_OK(eddy_spawn(close_it, &closer, 0));
         int64_t r;
         do {
-            eddyi_loop_here->budget = 0;
+            eddyi_loop_exhaust(eddyi_loop_here);
             r = call_number(number, a);
         } while (!closer.began);
         CHECK(r == EDDY_ECLOSED || (!in_order && r >= 0));
@@ -418,7 +418,7 @@ LOOP_TEST(while_a_close_waits_every_other_call_finds_the_stream_closed) {
     CHECK_OK(eddy_spawn(close_it, &closer, 0));
     int64_t r;
     do {
-        eddyi_loop_here->budget = 0;
+        eddyi_loop_exhaust(eddyi_loop_here);
         r = eddy_stream_write(a, "", 0);
     } while (!closer.began);
     CHECK_ERR(r, EDDY_ECLOSED);
@@ -1028,7 +1028,7 @@ LOOP_TEST(calls_that_never_wait_are_charged_all_the_same) {
         CHECK_OK(eddy_spawn(set_flag, &ran, 0));
         /* In a seeded order it may take several turns until the other one is drawn. */
         int turns = strcmp(test_driver(), "sim") == 0 ? 1000 : 1;
-        while (!ran && calls <= turns * EDDYI_LOOP_BUDGET + 1) {
+        while (!ran && calls <= turns * EDDYI_LOOP_TURN_CALLS + 1) {
             CHECK_OK(call == 0   ? eddy_stream_read(memory, &byte, 1)
                      : call == 1 ? eddy_stream_read_exact(memory, &byte, 0)
                                  : eddy_stream_write(memory, "", 0));
@@ -1043,7 +1043,7 @@ LOOP_TEST(calls_that_never_wait_are_charged_all_the_same) {
 /* One call that moves much in small steps is charged for each of them, and sees a cancel
  * between. */
 LOOP_TEST(each_step_of_a_long_call_is_charged) {
-    enum { LEN = 3 * EDDYI_LOOP_BUDGET };
+    enum { LEN = 3 * EDDYI_LOOP_TURN_CALLS };
     static char bytes[LEN];
     bool in_order = strcmp(test_driver(), "sim") != 0;
     eddy_slice slices[] = {{bytes, LEN / 2}, {bytes, LEN / 2}};
