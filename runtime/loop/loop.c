@@ -292,9 +292,7 @@ static void begin_turn(eddy_loop *loop) {
     loop->slices = EDDYI_LOOP_TURN_CALLS - loop->slice;
     loop->slice_ns = 0;
     loop->turn_ns = 0;
-    /* In a simulation no time passes while code runs: there what is ready at the turn's begin is
-     * all that runs in it. */
-    loop->batch = loop->driver->shuffle != NULL ? loop->ready_count : UINT64_MAX;
+    loop->batch = loop->stepwise ? loop->ready_count : UINT64_MAX;
 }
 
 bool eddyi_loop_more(eddy_loop *loop) {

@@ -64,6 +64,9 @@ struct eddy_loop {
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
     uint64_t batch;   /* how many more items may run in this turn */
+    /* What is ready at a turn's begin is all that runs in it: in a simulation, where no time
+     * passes while code runs, and in tests that look between all steps. */
+    bool stepwise;
     int budget;       /* what is left of the slice */
     int slice;        /* what a slice has at first: 1..EDDYI_LOOP_SLICE_CALLS */
     int slices;       /* what is left of the turn after this one, in calls; 0: it is over */

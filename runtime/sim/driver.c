@@ -109,6 +109,7 @@ static int sim_open(eddy_loop *loop, const struct eddyi_driver_opts *opts, char 
         return r;
     }
     loop->driver_state = sim;
+    loop->stepwise = true;
     loop->host = &sim->host.table;
     return 0;
 }

@@ -62,6 +62,7 @@ static void sweep_cancels(int64_t (*scenario)(void)) {
     sweep.table = *loop->driver;
     sweep.table.wait = counting_wait;
     loop->driver = &sweep.table;
+    loop->stepwise = true;
     cancel_at(scenario, 0, false); /* what is made once is there now */
     int64_t blocks = eddy_memory_blocks();
     for (int before = 0; before <= 1; before++) {

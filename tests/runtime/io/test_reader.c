@@ -375,7 +375,7 @@ static int64_t read_lines(void *arg) {
     struct busy_line *busy = arg;
     eddy_slice line;
     do {
-        eddyi_loop_exhaust(eddyi_loop_here); /* each call yields before it takes a line from the buffer */
+        eddyi_loop_exhaust(eddyi_loop_here); /* each call yields before it takes a line */
         busy->result = eddy_reader_line(busy->reader, 10, &line);
         busy->lines += busy->result == 1;
     } while (busy->result == 1);
