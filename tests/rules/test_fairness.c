@@ -412,7 +412,7 @@ LOOP_TEST(rule_12_every_suspending_call_is_charged) {
             continue;
         }
         uint64_t turns = loop->turns;
-        loop->budget = 0;
+        eddyi_loop_exhaust(loop);
         table[i].call();
         if (loop->turns == turns) {
             test_fail(__FILE__, __LINE__, "%s is not charged", table[i].name);

@@ -63,6 +63,8 @@ static void sweep_cancels(int64_t (*scenario)(void)) {
     sweep.table.wait = counting_wait;
     loop->driver = &sweep.table;
     loop->stepwise = true;
+    eddyi_loop_exhaust(loop); /* from the next turn on */
+    CHECK_OK(eddy_yield());
     cancel_at(scenario, 0, false); /* what is made once is there now */
     int64_t blocks = eddy_memory_blocks();
     for (int before = 0; before <= 1; before++) {
