@@ -63,7 +63,7 @@ struct eddy_loop {
     struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
-    uint64_t batch;   /* how many more items may run in this turn */
+    uint64_t batch; /* how many more items may run in this turn */
     /* What is ready at a turn's begin is all that runs in it: in a simulation, where no time
      * passes while code runs, and in tests that look between all steps. */
     bool stepwise;
