@@ -256,10 +256,12 @@ static eddy_channel *of_the_parent;
 static void look_in_child(void) {
     struct told told = {0};
     CHECK_EQ(eddy_track_each(note, &told), 0);
-    eddy_channel *channel = make_a_channel();
+    eddy_channel *first = make_a_channel();
+    eddy_channel *second = make_a_channel();
     eddy_channel_free(of_the_parent); /* leaves the child's own list alone */
-    CHECK_EQ(eddy_track_each(note, &told), 1);
-    eddy_channel_free(channel);
+    CHECK_EQ(eddy_track_each(note, &told), 2);
+    eddy_channel_free(first);
+    eddy_channel_free(second);
     CHECK_EQ(eddy_track_each(NULL, NULL), 0);
 }
 
