@@ -70,6 +70,8 @@ EDDY_API int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop);
  *          shielded scope goes on to its deadline, or for five seconds when it has none. Futures
  *          whose callbacks (eddy_future_callback) have yet to come are cancelled. A blocking call
  *          that was abandoned is not waited for: when it ends at last, what it held is given back.
+ *          Streams and others that were never closed are lost; debug builds report them to
+ *          on_forgotten.
  * Owns:    frees the loop.
  * Errors:  none; returns NULL.
  * Threads: the loop's thread, not from one of its tasks, and no other one after it has ended
