@@ -78,10 +78,11 @@ int eddyi_fs_job_new(eddy_task *task, int dirfd, const char *path, struct eddyi_
     memcpy(job->path, path, len + 1);
     if (dirfd >= 0) {
         /* The caller may close its folder while an abandoned job still runs. */
-        job->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+        job->dirfd = job->host->dup(job->host->ctx, dirfd);
         if (job->dirfd < 0) {
+            int r = job->dirfd;
             eddyi_free(job);
-            return -errno;
+            return r;
         }
     }
     *ret_job = job;

@@ -117,12 +117,11 @@ static int start_listening(eddy_loop *loop, int fd, const eddy_address *address,
     int family = eddy_address_family(address);
     const char *path = path_of(address);
     bool shared = loop->group != NULL && eddy_loop_group_count(loop->group) > 1;
-    if (path != NULL && opts->mode != 0 && paths_are_files(loop) &&
-        chmod(path, (mode_t)opts->mode) < 0) {
-        return -errno;
-    }
     int r = 0;
-    if (family != AF_UNIX && shared && !opts->reuse_port) {
+    if (path != NULL && opts->mode != 0) {
+        r = loop->host->chmod_socket(loop->host->ctx, path, (mode_t)opts->mode);
+    }
+    if (r == 0 && family != AF_UNIX && shared && !opts->reuse_port) {
         /* So that eddy_serve can give each loop a listener of its own. Only now: a socket that was
          * bound without shares its port with nobody who binds without, so a second program still
          * gets -EADDRINUSE. */
@@ -241,9 +240,9 @@ int eddyi_listener_again(eddy_loop *loop, const eddy_listener *first,
         return listen_at(loop, &first->address, &opts, ret_listener);
     }
     /* A Unix socket or one that was adopted: the loops share its queue. */
-    int fd = fcntl(first->handle.fd, F_DUPFD_CLOEXEC, 0);
+    int fd = loop->host->dup(loop->host->ctx, first->handle.fd);
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     int r = wrap(loop, fd, &first->connection, ret_listener);
     if (r < 0) {
@@ -306,8 +305,9 @@ int eddy_listener_inherited(unsigned index, eddy_listener **ret_listener) {
         index >= strtoul(count, NULL, 10) || index > INT_MAX - LISTEN_FDS_START) {
         return -ENOENT;
     }
+    eddy_loop *loop = eddyi_loop_here;
     int fd = LISTEN_FDS_START + (int)index;
-    int r = fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+    int r = loop == NULL ? EDDY_ENOTASK : loop->host->set_cloexec(loop->host->ctx, fd);
     return r < 0 ? r : adopt(fd, EDDYI_PLACE, ret_listener);
 }
 

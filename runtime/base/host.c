@@ -143,6 +143,16 @@ static int real_close(void *ctx, int fd) {
     return 0;
 }
 
+static int real_dup(void *ctx, int fd) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static int real_set_cloexec(void *ctx, int fd) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
 static int real_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode) {
     (void)ctx;
     return (int)AGAIN_ON_EINTR(openat(dirfd, path, flags | O_CLOEXEC, mode));
@@ -202,6 +212,11 @@ static int real_fstat(void *ctx, int fd, struct stat *ret_stat) {
         .st_ctim = time_of(known.stx_ctime),
     };
     return 0;
+}
+
+static int real_chmod_socket(void *ctx, const char *path, mode_t mode) {
+    (void)ctx;
+    return (int)AGAIN_ON_EINTR(chmod(path, mode));
 }
 
 static int real_unlink_socket(void *ctx, const char *path) {
@@ -336,10 +351,13 @@ const struct eddyi_host eddyi_host_real = {
     .getpeername = real_getpeername,
     .shutdown = real_shutdown,
     .close = real_close,
+    .dup = real_dup,
+    .set_cloexec = real_set_cloexec,
     .open = real_open,
     .open_resolve = real_open_resolve,
     .fstat = real_fstat,
     .statat = real_statat,
+    .chmod_socket = real_chmod_socket,
     .unlink_socket = real_unlink_socket,
     .pread = real_pread,
     .pread_cached = real_pread_cached,

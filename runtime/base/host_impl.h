@@ -52,6 +52,8 @@ struct eddyi_host {
     int (*getpeername)(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len);
     /* Ends one direction or both: SHUT_RD, SHUT_WR, SHUT_RDWR. */
     int (*shutdown)(void *ctx, int fd, int how);
+    /* Sets the permissions of the name that bind has made for a Unix socket. */
+    int (*chmod_socket)(void *ctx, const char *path, mode_t mode);
     /* Removes the name that bind has made for a Unix socket; -ENOTSOCK for another kind of file. */
     int (*unlink_socket)(void *ctx, const char *path);
 
@@ -59,6 +61,10 @@ struct eddyi_host {
 
     /* The descriptor is gone afterwards, also when an error (of a late write) is given. */
     int (*close)(void *ctx, int fd);
+    /* A second descriptor of what `fd` is one of: each is closed for itself. */
+    int (*dup)(void *ctx, int fd);
+    /* Keeps a descriptor that somebody else has made from programs that are executed. */
+    int (*set_cloexec)(void *ctx, int fd);
     /* Opens `path` as seen from the folder `dirfd`, or AT_FDCWD; gives the descriptor. */
     int (*open)(void *ctx, int dirfd, const char *path, int flags, mode_t mode);
     /* As open, with the RESOLVE_* flags of openat2(2): RESOLVE_BENEATH, RESOLVE_CACHED ... Where

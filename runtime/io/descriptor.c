@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/io/descriptor_impl.h>
 
-#include <fcntl.h>
-
 #include <eddy/runtime/base/memory_impl.h>
 
 /* A turn in which more tasks than this are ready batches its operations: they reach the kernel
@@ -121,7 +119,7 @@ static int close_lingering(struct eddyi_descriptor *descriptor) {
     eddy_task *task = eddyi_task_here;
     struct last_close last = {.host = loop->host, .fd = -1};
     if (task != NULL && eddyi_task_cancelled(task) == 0) {
-        last.fd = fcntl(descriptor->handle.fd, F_DUPFD_CLOEXEC, 0);
+        last.fd = loop->host->dup(loop->host->ctx, descriptor->handle.fd);
     }
     if (last.fd < 0) {
         linger_no_more(loop, descriptor->handle.fd);

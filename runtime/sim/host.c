@@ -134,6 +134,14 @@ static int sim_shutdown(void *ctx, int fd, int how) {
     return socket == NULL ? REAL(shutdown, fd, how) : eddyi_sim_shutdown(socket, how);
 }
 
+/* All that runs here is one user's. */
+static int sim_chmod_socket(void *ctx, const char *path, mode_t mode) {
+    (void)ctx;
+    (void)path;
+    (void)mode;
+    return 0;
+}
+
 /* Of the names here; a file of the kernel's is none of the simulation's sockets. */
 static int sim_unlink_socket(void *ctx, const char *path) {
     return eddyi_sim_unlink_name(ctx, path);
@@ -148,6 +156,15 @@ static int sim_close(void *ctx, int fd) {
     }
     eddyi_sim_socket_close(socket);
     return 0;
+}
+
+static int sim_dup(void *ctx, int fd) {
+    /* A simulated socket has one number, which is all that one loop needs. */
+    return find(ctx, fd) == NULL ? REAL(dup, fd) : -EOPNOTSUPP;
+}
+
+static int sim_set_cloexec(void *ctx, int fd) {
+    return find(ctx, fd) == NULL ? REAL(set_cloexec, fd) : 0; /* the kernel does not know it */
 }
 
 static int sim_fstat(void *ctx, int fd, struct stat *ret_stat) {
@@ -197,8 +214,11 @@ void eddyi_sim_host_table(struct eddyi_sim_host *host) {
     host->table.getsockname = sim_getsockname;
     host->table.getpeername = sim_getpeername;
     host->table.shutdown = sim_shutdown;
+    host->table.chmod_socket = sim_chmod_socket;
     host->table.unlink_socket = sim_unlink_socket;
     host->table.close = sim_close;
+    host->table.dup = sim_dup;
+    host->table.set_cloexec = sim_set_cloexec;
     host->table.fstat = sim_fstat;
     host->table.pread_cached = sim_pread_cached;
     host->table.open_resolve = sim_open_resolve;

@@ -35,11 +35,22 @@ static const struct rule {
      "not safe with threads or not reproducible; use eddy_error_text, runtime/time or the host"},
     {"sleep usleep", EVERYWHERE, "",
      "wait for the event itself, or use the virtual clock of the sim driver"},
+    /* A crash's last words, and what the kernel says of stacks, are not for a simulation. */
+    {"read write", LIBRARY,
+     "runtime/base/host. runtime/base/assert.c runtime/base/cpu. runtime/driver/ runtime/sim/ "
+     "runtime/app/ runtime/task/stack.c runtime/task/overflow.c",
+     "ask the loop's host (runtime/base/host_impl.h) or its driver; a simulation replaces both"},
     {"system popen fork vfork", LIBRARY, "runtime/base/host proc/ futures/process_pool",
      "processes are started in proc/ only"},
     {"socket socketpair bind listen accept accept4 connect setsockopt getsockopt getsockname "
-     "getpeername shutdown open openat close stat fstat lstat fstatat pread pwrite clock_gettime "
-     "gettimeofday time getrandom pthread_create pthread_join sysconf sched_getaffinity",
+     "getpeername shutdown recv recvfrom recvmsg send sendto sendmsg poll ppoll select "
+     "open openat openat2 creat close close_range dup dup2 dup3 fcntl ioctl pipe pipe2 eventfd "
+     "timerfd_create signalfd epoll_create1 stat fstat lstat fstatat statx access faccessat "
+     "chmod fchmod fchmodat chown lseek readv writev pread pwrite preadv2 pwritev2 sendfile splice "
+     "copy_file_range fsync fdatasync truncate ftruncate fallocate opendir readdir getdents64 "
+     "mkdir mkdirat rmdir link linkat symlink symlinkat readlink readlinkat rename renameat "
+     "renameat2 unlink unlinkat clock_gettime gettimeofday time nanosleep clock_nanosleep "
+     "getrandom kill pthread_create pthread_join sysconf sched_getaffinity",
      LIBRARY,
      "runtime/base/host. runtime/base/beneath. runtime/base/cpu. runtime/base/track_place. "
      "runtime/driver/ runtime/sim/ runtime/app/ runtime/task/stack.",

@@ -5,12 +5,14 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -245,6 +247,46 @@ TEST(open_is_not_inherited_and_takes_folder_flags_and_mode) {
     CHECK_OK(HOST(close, fd));
     CHECK_ERR(HOST(open, AT_FDCWD, test_tmpdir(), O_RDWR, 0), -EISDIR);
     CHECK_ERR(HOST(open, -1, "file", O_RDONLY, 0), -EBADF);
+}
+
+TEST(a_second_descriptor_is_of_the_same_file_and_not_inherited) {
+    struct stat a;
+    struct stat b;
+    int fd = open_new();
+    int second = (int)CHECK_OK(HOST(dup, fd));
+    CHECK(second != fd);
+    CHECK_EQ(fcntl(second, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    CHECK_OK(HOST(fstat, fd, &a));
+    CHECK_OK(HOST(close, fd));
+    CHECK_OK(HOST(fstat, second, &b));
+    CHECK_EQ(a.st_ino, b.st_ino);
+    CHECK_OK(HOST(close, second));
+    CHECK_ERR(HOST(dup, second), -EBADF);
+}
+
+TEST(a_descriptor_of_somebody_else_is_kept_from_programs) {
+    int fds[2];
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_OK(HOST(set_cloexec, fds[0]));
+    CHECK_EQ(fcntl(fds[0], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    CHECK_EQ(fcntl(fds[1], F_GETFD) & FD_CLOEXEC, 0);
+    CHECK_OK(HOST(close, fds[0]));
+    CHECK_OK(HOST(close, fds[1]));
+    CHECK_ERR(HOST(set_cloexec, fds[0]), -EBADF);
+}
+
+TEST(a_name_of_a_socket_gets_its_permissions) {
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct stat info;
+    int fd = (int)CHECK_OK(HOST(socket, AF_UNIX, SOCK_STREAM, 0));
+    snprintf(un.sun_path, sizeof un.sun_path, "%s/socket", test_tmpdir());
+    CHECK_OK(HOST(bind, fd, (struct sockaddr *)&un, sizeof un));
+    CHECK_OK(HOST(chmod_socket, un.sun_path, 0612));
+    CHECK_OK(HOST(statat, AT_FDCWD, un.sun_path, 0, &info));
+    CHECK_EQ(info.st_mode & 07777, 0612);
+    CHECK_OK(HOST(unlink_socket, un.sun_path));
+    CHECK_ERR(HOST(chmod_socket, un.sun_path, 0612), -ENOENT);
+    CHECK_OK(HOST(close, fd));
 }
 
 TEST(pread_and_pwrite_go_where_they_are_told) {

@@ -337,3 +337,23 @@ TEST(a_forked_child_gives_the_world_back_under_pending_operations) {
     CHECK_OK(eddyi_handle_close(loop, &handle));
     eddy_loop_free(loop);
 }
+
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+TEST(a_simulated_socket_has_one_number_and_a_real_descriptor_may_have_two) {
+    eddy_loop *loop = sim_loop(5);
+    const struct eddyi_host *host = loop->host;
+    struct net net = {host, loop};
+    int socket = net_socket(&net, AF_INET);
+    CHECK_ERR(host->dup(host->ctx, socket), -EOPNOTSUPP);
+    CHECK_OK(host->set_cloexec(host->ctx, socket));
+    net_close(&net, socket);
+    int file = open("/dev/null", O_RDONLY);
+    int second = (int)CHECK_OK(host->dup(host->ctx, file));
+    CHECK_EQ(fcntl(second, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    CHECK_OK(host->set_cloexec(host->ctx, file));
+    CHECK_EQ(fcntl(file, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    CHECK_OK(host->close(host->ctx, second));
+    CHECK_OK(host->close(host->ctx, file));
+    eddy_loop_free(loop);
+}

@@ -68,6 +68,7 @@ static void by_path(struct net *net) {
     client = net_socket(net, AF_UNIX);
     CHECK_ERR(net_connect(net, client, &address, len), -ECONNREFUSED);
     CHECK_EQ(HOST(net, bind, client, (struct sockaddr *)&address, len), -EADDRINUSE);
+    CHECK_EQ(HOST(net, chmod_socket, address.sun_path, 0600), 0);
     CHECK_EQ(HOST(net, unlink_socket, address.sun_path), 0);
     CHECK_EQ(HOST(net, unlink_socket, address.sun_path), -ENOENT);
     CHECK_ERR(net_connect(net, client, &address, len), -ENOENT);

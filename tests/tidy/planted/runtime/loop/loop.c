@@ -11,6 +11,8 @@ static void f(void) {
     exit(errno);
     if (fork() == 0) {
         close(3);
+        fcntl(3, 0);
+        write(3, "x", 1);
     }
     sleep(1);
 }
