@@ -290,3 +290,38 @@ int64_t eddy_http_path_resolve(eddy_slice path, unsigned flags, char *ret_path, 
     ret_path[result.len] = '\0';
     return (int64_t)result.len;
 }
+
+/* --- a value by its name ---------------------------------------------------------------------- */
+
+/* Whether `encoded` reads `name` when it is decoded as a form's. */
+static bool reads(eddy_slice encoded, const char *name) {
+    size_t len = 0;
+    for (size_t i = 0; i < encoded.len; i++) {
+        char byte = encoded.data[i];
+        if (byte == '%') {
+            if (!is_encoded(encoded, i)) {
+                return false;
+            }
+            byte = decoded(encoded, i);
+            i += 2;
+        } else if (byte == '+') {
+            byte = ' ';
+        }
+        if (name[len] == '\0' || name[len++] != byte) {
+            return false;
+        }
+    }
+    return name[len] == '\0';
+}
+
+bool eddy_http_query_find(eddy_slice query, const char *name, eddy_slice *ret_value) {
+    eddy_slice found;
+    eddy_slice value;
+    while (eddy_http_query_next(&query, &found, &value)) {
+        if (reads(found, name)) {
+            *ret_value = value;
+            return true;
+        }
+    }
+    return false;
+}

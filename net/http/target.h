@@ -89,6 +89,19 @@ EDDY_API int64_t eddy_http_path_resolve(eddy_slice path, unsigned flags, char *r
 EDDY_API bool eddy_http_query_next(eddy_slice *rest, eddy_slice *ret_name, eddy_slice *ret_value);
 
 /**
+ * Find a value by its name in a query or a form.
+ *
+ * Shape:   the first pair with that name, which is compared as it reads when decoded ('+' is a
+ *          space). The value is still encoded: eddy_http_percent_decode(value, true, ...). False,
+ *          with *ret_value untouched, when there is none.
+ * Owns:    *ret_value borrows from query.
+ * Errors:  none.
+ * Threads: Pure.
+ * Cancel:  Pure.
+ */
+EDDY_API bool eddy_http_query_find(eddy_slice query, const char *name, eddy_slice *ret_value);
+
+/**
  * Decode %XX.
  *
  * Shape:   plus also turns '+' into a space, as in forms. Writes at most text.len bytes and no NUL;

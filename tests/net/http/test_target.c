@@ -180,6 +180,29 @@ TEST(queries_are_pairs) {
     CHECK(!eddy_http_query_next(&rest, &name, &value));
 }
 
+TEST(a_value_is_found_by_its_name) {
+    eddy_slice query = S("a=1&b&na%6De=x%20y&a=2&two+words=3&=4&bad%=5&n%00=6");
+    eddy_slice value = S("untouched");
+    CHECK(!eddy_http_query_find(query, "c", &value));
+    CHECK(!eddy_http_query_find(query, "A", &value));
+    CHECK(!eddy_http_query_find(query, "nam", &value));
+    CHECK(!eddy_http_query_find(query, "names", &value));
+    CHECK(!eddy_http_query_find(query, "bad%", &value)); /* reads as nothing */
+    CHECK(!eddy_http_query_find(query, "n", &value));
+    CHECK(!eddy_http_query_find(S(""), "a", &value));
+    CHECK_SLICE(value, "untouched");
+    CHECK(eddy_http_query_find(query, "a", &value));
+    CHECK_SLICE(value, "1");
+    CHECK(eddy_http_query_find(query, "b", &value));
+    CHECK_SLICE(value, "");
+    CHECK(eddy_http_query_find(query, "name", &value));
+    CHECK_SLICE(value, "x%20y");
+    CHECK(eddy_http_query_find(query, "two words", &value));
+    CHECK_SLICE(value, "3");
+    CHECK(eddy_http_query_find(query, "", &value));
+    CHECK_SLICE(value, "4");
+}
+
 /* --- percent-encoding ------------------------------------------------------------------------- */
 
 TEST(percent_signs_are_decoded) {
