@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An exchange: one request that a server got, and the response to it. A handler is given one, reads
- * what it wants of the request, and answers in this order:
+ * what it wants of the request, and answers:
+ *
+ *     static int64_t hello(eddy_http_exchange *x, void *arg) {
+ *         return eddy_http_respond(x, 200, "text/plain", eddy_slice_of("hello\n"));
+ *     }
+ *
+ * or, with fields of its own or a body that comes in pieces, in this order:
  *
  *     begin --> field, field ... --> body                    all at once, or
  *                                --> stream --> write ...    in pieces
- *
- *     static int64_t hello(eddy_http_exchange *x, void *arg) {
- *         int r = eddy_http_response_begin(x, 200);
- *         r = r < 0 ? r : eddy_http_response_field(x, "Content-Type", eddy_slice_of("text/plain"));
- *         return r < 0 ? r : eddy_http_response_body(x, eddy_slice_of("hello\n"));
- *     }
  *
  * The server itself writes Date, Connection, Content-Length and Transfer-Encoding, leaves the body
  * out where there must be none (HEAD, 204, 304), reads what the handler left of the request's body,
@@ -20,6 +20,7 @@
 #define EDDY_NET_HTTP_EXCHANGE_H
 
 #include <eddy/net/http/framing.h>
+#include <eddy/runtime/base/buffer.h>
 #include <eddy/runtime/io/stream.h>
 
 EDDY_BEGIN_DECLS
@@ -64,6 +65,31 @@ EDDY_API eddy_stream *eddy_http_request_peer(const eddy_http_exchange *x);
  * Cancel:  suspends, as eddy_stream_read.
  */
 EDDY_API int64_t eddy_http_request_read(eddy_http_exchange *x, void *dst, size_t cap);
+
+/**
+ * Read the request's whole body, and append it to a buffer.
+ *
+ * Shape:   returns how many bytes, 0 where there is no body; never more than `limit`. A body that
+ *          announces more is not read at all, and its client not told to send it.
+ * Owns:    what came is in the buffer, *always*: also on an error.
+ * Errors:  EDDY_EHTTP_TOO_LARGE more than `limit`, or over body_max_bytes: a handler that returns
+ *          it answers 413; -ENOMEM; -EINVAL buffer is NULL; as eddy_http_request_read.
+ * Threads: fiber, on the connection's loop.
+ * Cancel:  suspends; what came is in the buffer.
+ */
+EDDY_API int64_t eddy_http_request_body(eddy_http_exchange *x, size_t limit, eddy_buffer *buffer);
+
+/**
+ * Answer with a status and a body: begin, a Content-Type, body.
+ *
+ * Shape:   status is 200..999; content_type NULL sends none.
+ * Owns:    borrows content_type and the bytes until it returns.
+ * Errors:  as eddy_http_response_begin, eddy_http_response_field and eddy_http_response_body.
+ * Threads: fiber, on the connection's loop.
+ * Cancel:  suspends when it writes.
+ */
+EDDY_API int eddy_http_respond(eddy_http_exchange *x, int status, const char *content_type,
+                               eddy_slice body);
 
 /**
  * Begin the response.
@@ -170,6 +196,19 @@ EDDY_API void eddy_http_response_close(eddy_http_exchange *x);
  * Cancel:  does not suspend.
  */
 EDDY_API int eddy_http_response_status(const eddy_http_exchange *x);
+
+/**
+ * What kept the handler from answering, for on_response (net/http/server.h).
+ *
+ * Shape:   what the handler returned when that was negative, whatever was sent then; -EPROTO when
+ *          it returned without an answer; EDDY_EHTTP_RESPONSE when its body was shorter than
+ *          announced; else 0, also where a request was refused before a handler saw it.
+ * Owns:    nothing.
+ * Errors:  none of its own.
+ * Threads: loop thread.
+ * Cancel:  does not suspend.
+ */
+EDDY_API int64_t eddy_http_response_error(const eddy_http_exchange *x);
 
 /**
  * How many bytes of body have been written, those that were dropped for HEAD not counted.

@@ -24,6 +24,7 @@ struct eddy_http_exchange {
     eddy_buffer out; /* heads and small bodies that have not been written yet */
     uint32_t served; /* requests so far, this one included */
     bool linger;     /* the client may be sending still: close so that it hears the answer */
+    int64_t failed;  /* what a handler failed with that was answered with 500; or 0 */
     int64_t date_s;  /* the second that `date` says */
     char date[EDDY_HTTP_DATE_LEN + 1];
 
@@ -43,6 +44,7 @@ struct eddy_http_exchange {
     enum eddyi_http_phase phase;
     size_t begun_at; /* where in `out` it begins: cut off there when the handler fails */
     int status;
+    int64_t error; /* what the handler failed with, or 0 */
     bool keep_alive;
     bool no_body;      /* HEAD, 204, 304 */
     bool chunks;       /* the body goes out in chunks */

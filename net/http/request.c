@@ -9,6 +9,10 @@
  * close. */
 #define DROP_MAX_BYTES (256 * 1024)
 
+/* How much of a body is read at once into a buffer, and so how much room is made for it at least:
+ * a client that only announces a large one does not get the memory for it. */
+#define PIECE_BYTES (16 * 1024)
+
 void eddyi_http_request_reset(eddy_http_exchange *x) {
     x->body_left = 0;
     x->body_read = 0;
@@ -109,6 +113,36 @@ int64_t eddy_http_request_read(eddy_http_exchange *x, void *dst, size_t cap) {
         }
     }
     return n;
+}
+
+int64_t eddy_http_request_body(eddy_http_exchange *x, size_t limit, eddy_buffer *buffer) {
+    bool is_sized = x->framing.body == EDDY_HTTP_BODY_SIZED;
+    if (buffer == NULL) {
+        return -EINVAL;
+    }
+    if (!x->body_done && is_sized && (uint64_t)x->body_left > limit) {
+        return EDDY_EHTTP_TOO_LARGE;
+    }
+    size_t got = 0;
+    while (!x->body_done) {
+        char beyond; /* a byte for which there is no room */
+        char *dst = &beyond;
+        size_t cap = limit - got < PIECE_BYTES ? limit - got : PIECE_BYTES;
+        if (cap > 0) {
+            int r = eddy_buffer_reserve(buffer, cap);
+            if (r < 0) {
+                return r;
+            }
+            dst = buffer->data + buffer->len;
+        }
+        int64_t n = eddy_http_request_read(x, dst, cap > 0 ? cap : 1);
+        if (n < 0 || (n > 0 && cap == 0)) {
+            return n < 0 ? n : EDDY_EHTTP_TOO_LARGE;
+        }
+        buffer->len += (size_t)n;
+        got += (size_t)n;
+    }
+    return (int64_t)got;
 }
 
 bool eddyi_http_request_is_uninvited(const eddy_http_exchange *x) {

@@ -17,6 +17,7 @@ void eddyi_http_response_reset(eddy_http_exchange *x) {
     x->phase = EDDYI_HTTP_NOT_BEGUN;
     x->begun_at = x->out.len;
     x->status = 0;
+    x->error = 0;
     x->keep_alive = false;
     x->no_body = false;
     x->chunks = false;
@@ -155,6 +156,15 @@ int eddy_http_response_body(eddy_http_exchange *x, eddy_slice body) {
     return put(x, body);
 }
 
+int eddy_http_respond(eddy_http_exchange *x, int status, const char *content_type,
+                      eddy_slice body) {
+    int r = eddy_http_response_begin(x, status);
+    if (r == 0 && content_type != NULL) {
+        r = eddy_http_response_field(x, "Content-Type", eddy_slice_of(content_type));
+    }
+    return r < 0 ? r : eddy_http_response_body(x, body);
+}
+
 int eddy_http_response_stream(eddy_http_exchange *x, int64_t length) {
     if (x->phase != EDDYI_HTTP_FIELDS) {
         return -EPROTO;
@@ -228,6 +238,10 @@ void eddy_http_response_close(eddy_http_exchange *x) {
     x->keep_alive = false;
 }
 
+int64_t eddy_http_response_error(const eddy_http_exchange *x) {
+    return x->error;
+}
+
 int eddy_http_response_status(const eddy_http_exchange *x) {
     return x->status;
 }
@@ -256,7 +270,7 @@ int64_t eddyi_http_response_finish(eddy_http_exchange *x, int64_t r) {
     if (r >= 0 && x->phase == EDDYI_HTTP_FIELDS) {
         r = eddy_http_response_body(x, (eddy_slice){0});
     } else if (r >= 0 && x->phase == EDDYI_HTTP_NOT_BEGUN) {
-        r = EDDY_EHTTP_RESPONSE; /* the handler forgot to answer */
+        r = -EPROTO; /* the handler forgot to answer */
     }
     if (r >= 0 && x->phase == EDDYI_HTTP_BODY) {
         if (x->announced > 0 && !x->no_body) {
@@ -266,11 +280,13 @@ int64_t eddyi_http_response_finish(eddy_http_exchange *x, int64_t r) {
         }
         x->phase = r < 0 ? x->phase : EDDYI_HTTP_SENT;
     }
+    x->error = r < 0 ? r : 0;
     if (r < 0 && !x->flushed && r != -ECANCELED && r != -ETIME) {
         int status = r == EDDY_EHTTP_TOO_LARGE ? 413
                      : r == EDDY_EHTTP_BODY    ? 400
                      : r == -ETIMEDOUT         ? 408
                                                : 500;
+        x->failed = status == 500 ? r : 0;
         return eddyi_http_response_refuse(x, status, NULL);
     }
     return r;

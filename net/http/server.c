@@ -252,7 +252,7 @@ int64_t eddy_http_connection(eddy_stream *peer, eddy_http_fn handler, void *arg,
     eddy_reader_free(x.reader);
     eddy_buffer_done(&x.out);
     eddy_buffer_done(&x.kept_head);
-    return r < 0 ? r : 0;
+    return r < 0 ? r : x.failed;
 }
 
 /* ---- on a listener --------------------------------------------------------------------------- */

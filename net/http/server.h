@@ -21,8 +21,12 @@
 
 EDDY_BEGIN_DECLS
 
-/* Answers one request. A negative result means that it could not: 500 where nothing has been sent
- * yet, else the connection is cut so that the client sees it. */
+/* Answers one request. A negative result means that it could not: where nothing has been sent yet
+ * the client gets a 413 for EDDY_EHTTP_TOO_LARGE, 400 for EDDY_EHTTP_BODY, 408 for -ETIMEDOUT and
+ * 500 for all else; otherwise the connection is cut so that the client sees it. on_response can ask
+ * eddy_http_response_error which it was, and what ended in a 500 or a cut is the connection's
+ * failure: serve->on_error hears of it. So it is with a handler that forgets to answer (-EPROTO).
+ */
 typedef int64_t (*eddy_http_fn)(eddy_http_exchange *x, void *arg);
 
 typedef struct eddy_http_opts {
@@ -61,7 +65,9 @@ EDDY_API int64_t eddy_http_serve(eddy_listener *listener, eddy_http_fn handler, 
  *
  * Shape:   0 when the client closed, asked for it, or was refused; for eddy_serve and for tests.
  * Owns:    borrows all of it until it returns; the stream stays open.
- * Errors:  what reading and writing gave: -ECONNRESET, -EPIPE, -ECANCELED, -ETIME; -ENOMEM.
+ * Errors:  what reading and writing gave: -ECONNRESET, -EPIPE, -ECANCELED, -ETIME; -ENOMEM; what
+ *          the handler failed with, -EPROTO when it did not answer: the client has its 500 then, or
+ *          a response that is not whole.
  * Threads: fiber, on the stream's loop.
  * Cancel:  suspends.
  */

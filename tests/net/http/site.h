@@ -18,15 +18,20 @@ struct site {
     eddy_http_opts opts;
     eddy_serve_opts serve;
     int answered;
-    int statuses[64]; /* as on_response saw them */
+    int statuses[64];     /* as on_response saw them */
+    int64_t failures[64]; /* as on_response saw them */
     int status_count;
+    eddy_serve_stats stats;
+    int errors; /* on_error's */
+    int64_t error;
 };
 
 static struct site site = {.opts.serve = &site.serve};
 
 /* "/echo" gives the (short) body back, "/begun" too but begins to answer before it reads; "/size/N"
  * a body of N bytes, "/stream" pieces, "/fail" an error, "/late" one after the body has begun,
- * "/forget" nothing; all else "hello". */
+ * "/forget" nothing, "/short" less than it announced; "/upload" the length of the
+ * body, up to 20 bytes; "/respond" what eddy_http_respond makes; all else "hello". */
 static inline int64_t echo(eddy_http_exchange *x) {
     char buf[777];
     size_t len = 0;
@@ -68,6 +73,23 @@ static inline int64_t pieces(eddy_http_exchange *x) {
     return r;
 }
 
+static inline int64_t upload(eddy_http_exchange *x) {
+    eddy_buffer body = {0};
+    char answer[128];
+    int64_t n = eddy_http_request_body(x, 20, &body);
+    int len = snprintf(answer, sizeof answer, "%d: %.*s", (int)n, (int)body.len,
+                       body.len == 0 ? "" : body.data);
+    eddy_buffer_done(&body);
+    return n < 0 ? n : eddy_http_respond(x, 200, NULL, eddy_slice_from(answer, (size_t)len));
+}
+
+static inline int64_t respond(eddy_http_exchange *x) {
+    CHECK_ERR(eddy_http_respond(x, 99, "text/plain", eddy_slice_of("")), -EINVAL);
+    CHECK_OK(eddy_http_respond(x, 201, "text/plain", eddy_slice_of("made")));
+    CHECK_ERR(eddy_http_respond(x, 200, "text/plain", eddy_slice_of("")), -EALREADY);
+    return 0;
+}
+
 static inline int64_t handle(eddy_http_exchange *x, void *arg) {
     struct site *mine = arg;
     eddy_slice target = eddy_http_request_head(x)->target;
@@ -90,6 +112,13 @@ static inline int64_t handle(eddy_http_exchange *x, void *arg) {
     if (strcmp(path, "/forget") == 0 || strcmp(path, "/fail") == 0) {
         return strcmp(path, "/fail") == 0 ? -EIO : 0;
     }
+    if (strcmp(path, "/upload") == 0 || strcmp(path, "/respond") == 0) {
+        return strcmp(path, "/upload") == 0 ? upload(x) : respond(x);
+    }
+    if (strcmp(path, "/short") == 0) {
+        CHECK_OK(eddy_http_response_begin(x, 200));
+        return eddy_http_response_stream(x, 1);
+    }
     if (strcmp(path, "/late") == 0) {
         int64_t r = eddy_http_response_begin(x, 200);
         r = r < 0 ? r : eddy_http_response_stream(x, 100);
@@ -107,12 +136,23 @@ static inline int64_t handle(eddy_http_exchange *x, void *arg) {
 static inline void on_response(eddy_http_exchange *x, void *arg) {
     struct site *mine = arg;
     if (mine->status_count < 64) {
+        mine->failures[mine->status_count] = eddy_http_response_error(x);
         mine->statuses[mine->status_count++] = eddy_http_response_status(x);
     }
 }
 
+static inline void on_error(int64_t error, const eddy_address *peer, void *ctx) {
+    struct site *mine = ctx;
+    (void)peer;
+    mine->errors++;
+    mine->error = error;
+}
+
 static inline int64_t serve(void *arg) {
     struct site *mine = arg;
+    mine->serve.on_error = mine->serve.on_error == NULL ? on_error : mine->serve.on_error;
+    mine->serve.ctx = mine;
+    mine->serve.stats = &mine->stats;
     mine->opts.on_response = on_response;
     return eddy_http_serve(mine->listener, handle, mine, &mine->opts);
 }

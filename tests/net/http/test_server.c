@@ -138,6 +138,83 @@ LOOP_TEST(a_handler_that_fails_or_forgets_gives_500) {
     stop(&scope);
 }
 
+/* What happened and what is said of it. */
+static void check_failure(const char *request, int status, int64_t failure, int64_t error) {
+    int at = site.status_count;
+    int errors = site.errors;
+    ask(request, strlen(request), text, sizeof text);
+    CHECK_EQ(site.status_count, at + 1);
+    CHECK_EQ(site.statuses[at], status);
+    CHECK_EQ(site.failures[at], failure);
+    while (error != 0 && site.errors == errors) {
+        CHECK_OK(eddy_sleep(EDDY_MS)); /* the connection's end comes after its answer */
+    }
+    CHECK_EQ(site.errors, errors + (error != 0));
+    CHECK_EQ(error == 0 ? 0 : site.error, error);
+}
+
+LOOP_TEST(a_handler_that_fails_is_heard_of_and_what_the_client_did_wrong_is_no_failure) {
+    eddy_scope scope;
+    start(&scope);
+    check_failure(GET("/fail"), 500, -EIO, -EIO);
+    check_failure(GET("/forget"), 500, -EPROTO, -EPROTO);
+    check_failure(GET("/short"), 500, EDDY_EHTTP_RESPONSE, EDDY_EHTTP_RESPONSE);
+    check_failure(GET("/late"), 500, -EIO, -EIO);
+    check_failure(GET("/"), 200, 0, 0);
+    check_failure("nonsense\r\n\r\n", 400, 0, 0);
+    check_failure("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 21\r\n\r\n", 413,
+                  EDDY_EHTTP_TOO_LARGE, 0);
+    check_failure("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nless", 400,
+                  EDDY_EHTTP_BODY, 0);
+    eddy_serve_stats stats = site.stats;
+    stop(&scope);
+    CHECK_EQ(stats.failed, 4);
+}
+
+/* ---- answers and bodies in one call ---------------------------------------------------------- */
+
+LOOP_TEST(an_answer_takes_one_call) {
+    eddy_scope scope;
+    start(&scope);
+    ask(GET("/respond"), strlen(GET("/respond")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 201 ") == text);
+    CHECK(strstr(text, "\r\nContent-Type: text/plain\r\n") != NULL);
+    CHECK(strstr(text, "\r\nContent-Length: 4\r\n") != NULL);
+    CHECK(strstr(text, "\r\n\r\nmade") != NULL);
+    stop(&scope);
+}
+
+#define UPLOAD "POST /upload HTTP/1.1\r\nHost: a\r\n"
+
+LOOP_TEST(a_whole_body_takes_one_call) {
+    static const char *const rows[][2] = {
+        {UPLOAD "\r\n", "0: "},
+        {UPLOAD "Content-Length: 0\r\n\r\n", "0: "},
+        {UPLOAD "Content-Length: 5\r\n\r\nhello", "5: hello"},
+        {UPLOAD "Content-Length: 20\r\n\r\n01234567890123456789", "20: 01234567890123456789"},
+        {UPLOAD "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "0: "},
+        {UPLOAD "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "5: hello"},
+        {UPLOAD "Transfer-Encoding: chunked\r\n\r\n14\r\n01234567890123456789\r\n0\r\n\r\n",
+         "20: 01234567890123456789"},
+        {UPLOAD "Transfer-Encoding: chunked\r\n\r\n15\r\n012345678901234567890\r\n0\r\n\r\n", NULL},
+        {UPLOAD "Content-Length: 21\r\n\r\n012345678901234567890", NULL},
+        {UPLOAD "Content-Length: 21\r\nExpect: 100-continue\r\n\r\n", NULL},
+    };
+    eddy_scope scope;
+    start(&scope);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ask(rows[i][0], strlen(rows[i][0]), text, sizeof text);
+        const char *body = strstr(text, "\r\n\r\n");
+        CHECK(body != NULL);
+        if (rows[i][1] == NULL) {
+            CHECK(strstr(text, "HTTP/1.1 413 ") == text); /* and was not told to go on */
+        } else {
+            CHECK_STR(body + 4, rows[i][1]);
+        }
+    }
+    stop(&scope);
+}
+
 /* ---- requests that are refused --------------------------------------------------------------- */
 
 struct refusal {

@@ -258,14 +258,6 @@ static int64_t serve_stages(void *arg) {
     return eddy_http_serve(mine->listener, fail_at_a_stage, mine, &mine->opts);
 }
 
-static int64_t last_error;
-
-static void on_error(int64_t error, const eddy_address *peer, void *arg) {
-    CHECK_PTR_EQ(arg, &site);
-    (void)peer;
-    last_error = error;
-}
-
 static void start_stages(eddy_scope *scope) {
     site.serve.on_error = on_error;
     site.serve.ctx = &site;
@@ -290,8 +282,9 @@ LOOP_TEST(a_handler_that_fails_before_anything_has_left_gives_500) {
         CHECK(strstr(text, "X-Field") == NULL);
         CHECK(strstr(text, "small") == NULL);
     }
-    CHECK_EQ(last_error, 0); /* the client has its answer */
     stop(&scope);
+    CHECK_EQ(site.errors, sizeof stages); /* the client has its answer, and the program hears */
+    CHECK_EQ(site.error, EDDY_EHTTP_RESPONSE);
 }
 
 LOOP_TEST(a_handler_that_fails_later_cuts_the_line) {
@@ -300,12 +293,12 @@ LOOP_TEST(a_handler_that_fails_later_cuts_the_line) {
     ask(GET("/5") GET("/0"), strlen(GET("/5") GET("/0")), text, sizeof text);
     CHECK(strstr(text, "HTTP/1.1 200 OK\r\n") == text);
     CHECK_EQ(count_of(text, "HTTP/1.1 "), 1);
-    CHECK_EQ(last_error, -EIO);
-    last_error = 0;
+    CHECK_EQ(site.error, -EIO);
+    site.error = 0;
     ask(GET("/8") GET("/0"), strlen(GET("/8") GET("/0")), text, sizeof text);
     CHECK(strstr(text, "Transfer-Encoding: chunked\r\n") != NULL);
     CHECK(strstr(text, "\r\n0\r\n\r\n") == NULL); /* no last chunk */
-    CHECK_EQ(last_error, -EIO);
+    CHECK_EQ(site.error, -EIO);
     stop(&scope);
 }
 
@@ -430,7 +423,7 @@ LOOP_TEST(a_client_that_does_not_read_is_let_go) {
         CHECK_OK(eddy_stream_write(stream, request, strlen(request)));
     }
     CHECK_OK(eddy_event_wait(&failed));
-    CHECK_EQ(last_error, -ETIMEDOUT);
+    CHECK_EQ(site.error, -ETIMEDOUT);
     ask(GET("/"), strlen(GET("/")), text, sizeof text);
     CHECK(strstr(text, "hello") != NULL);
     CHECK_OK(eddy_stream_close(stream));
