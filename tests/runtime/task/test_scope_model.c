@@ -165,8 +165,14 @@ struct model_task {
     bool failed;
     bool body_failed; /* before any of its tasks */
     int64_t failure;
+    int64_t failure_ns;
     bool succeeded;
     int64_t success;
+    int64_t success_ns;
+    /* It was under a cancel before the first failure or success. Then those of the same moment have
+     * that cancel as their cause, and not each other: any of them may be the first. */
+    bool failures_tie;
+    bool successes_tie;
 };
 
 struct model {
@@ -192,9 +198,14 @@ static void raise_code(struct model_task *task, int code) {
     task->own = stronger(task->own, code);
 }
 
-static void fail_scope(struct model_task *scope, int64_t error) {
+static void fail_scope(const struct model *model, struct model_task *scope, int64_t error) {
     if (!scope->failed) {
         scope->failed = true;
+        scope->failure = error;
+        scope->failure_ns = model->now_ns;
+        scope->failures_tie = code_in(scope) != 0;
+    } else if (scope->failures_tie && scope->failure_ns == model->now_ns &&
+               error == scope->node->ended) {
         scope->failure = error;
     }
     if (scope->node->opts.policy == EDDY_SCOPE_ALL && scope->own == 0) {
@@ -214,22 +225,27 @@ static void end_task(struct model *model, struct model_task *task, int64_t resul
     if (result >= 0 && scope->node->opts.policy == EDDY_SCOPE_ANY && !scope->succeeded) {
         scope->succeeded = true;
         scope->success = result;
+        scope->success_ns = model->now_ns;
+        scope->successes_tie = code_in(scope) != 0;
         raise_code(scope, -ECANCELED);
+    } else if (result >= 0 && scope->successes_tie && scope->success_ns == model->now_ns &&
+               result == scope->node->ended) {
+        scope->success = result;
     } else if (result < 0 && !(result == -ECANCELED && code_in(scope) == -ECANCELED)) {
-        fail_scope(scope, result);
+        fail_scope(model, scope, result);
     }
 }
 
-static void leave(struct model_task *task, int64_t result) {
+static void leave(const struct model *model, struct model_task *task, int64_t result) {
     task->state = JOINING;
     task->result = result;
     /* A body that only passes on what it was told has not failed by itself. */
     if (result < 0 && result != code_in(task)) {
-        fail_scope(task, result);
+        fail_scope(model, task, result);
     } else if (result == -ETIME && !task->failed && !task->succeeded &&
                task->node->opts.policy == EDDY_SCOPE_ALL && task->own == 0) {
         /* An outer deadline: the scope ends with it, and its tasks with the scope. */
-        fail_scope(task, result);
+        fail_scope(model, task, result);
     }
 }
 
@@ -245,7 +261,7 @@ static bool step(struct model *model, struct model_task *task) {
         return true;
     case SPAWNING:
         if (code != 0) {
-            leave(task, code);
+            leave(model, task, code);
             return true;
         }
         if (task->spawned == node->count) {
@@ -264,7 +280,7 @@ static bool step(struct model *model, struct model_task *task) {
             return false;
         }
         if (!node->leaf) {
-            leave(task, code != 0 ? code : node->result);
+            leave(model, task, code != 0 ? code : node->result);
         } else if (code == 0) {
             end_task(model, task, node->result);
         } else if (node->extra_ns == 0) {
