@@ -312,8 +312,8 @@ bool eddyi_loop_more(eddy_loop *loop) {
         return false;
     }
     loop->slice_ns = now_ns;
-    loop->slices -= loop->slice;
-    loop->budget = loop->slice;
+    loop->budget = loop->slice < loop->slices ? loop->slice : loop->slices;
+    loop->slices -= loop->budget;
     return true;
 }
 
