@@ -237,9 +237,7 @@ eddy_future *eddy_future_then(eddy_future *f, int64_t (*fn)(int64_t result, void
     int r = f == NULL || fn == NULL ? -EINVAL : 0;
     struct then *then = r < 0 ? NULL : eddyi_alloc(sizeof *then);
     if (then == NULL) {
-        eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
-        eddyi_scope_own(failed, EDDYI_PLACE);
-        return failed;
+        return eddyi_scope_own_failed(loop, r < 0 ? r : -ENOMEM, EDDYI_PLACE);
     }
     eddyi_cell_init(&then->base, &then_class, loop, 2);
     then->base.site = f->site;

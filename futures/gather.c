@@ -7,12 +7,6 @@
 #include <eddy/runtime/loop/cell_impl.h>
 #include <eddy/runtime/task/scope_impl.h>
 
-static eddy_future *failed(int64_t error, const void *place) {
-    eddy_future *cell = eddyi_cell_failed(eddyi_loop_here, error);
-    eddyi_scope_own(cell, place);
-    return cell;
-}
-
 /* ---- all, any, race -------------------------------------------------------------------------- */
 
 enum goal { ALL, ANY, RACE };
@@ -138,11 +132,11 @@ static eddy_future *gather_start(eddy_future *const *fs, size_t count, enum goal
                                  const void *place) {
     int r = check(fs, count, goal);
     if (r < 0) {
-        return failed(r, place);
+        return eddyi_scope_own_failed(eddyi_loop_here, r, place);
     }
     struct gather *gather = eddyi_alloc(sizeof *gather + count * sizeof gather->branches[0]);
     if (gather == NULL) {
-        return failed(-ENOMEM, place);
+        return eddyi_scope_own_failed(eddyi_loop_here, -ENOMEM, place);
     }
     eddyi_cell_init(&gather->base, &classes[goal], eddyi_loop_here, 2);
     gather->goal = goal;
@@ -235,11 +229,11 @@ static const struct eddyi_cell_class shield_class = {"shield", cancel_shield, fr
 
 eddy_future *eddy_future_shield(eddy_future *f) {
     if (f == NULL) {
-        return failed(-EINVAL, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, -EINVAL, EDDYI_PLACE);
     }
     struct shield *shield = eddyi_alloc(sizeof *shield);
     if (shield == NULL) {
-        return failed(-ENOMEM, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, -ENOMEM, EDDYI_PLACE);
     }
     eddyi_cell_init(&shield->base, &shield_class, eddyi_loop_here, 2);
     shield->base.site = f->site;

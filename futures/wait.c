@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <eddy/runtime/base/time_impl.h>
+
 /* ---- a plain thread's sleep ------------------------------------------------------------------ */
 
 static void futex_wake(_Atomic uint32_t *word) {
@@ -27,12 +29,6 @@ static void futex_wait(_Atomic uint32_t *word, int64_t deadline_ns) {
 
 static int64_t thread_clock(void) {
     return eddyi_host_real.mono_ns(eddyi_host_real.ctx);
-}
-
-static int64_t after(int64_t now_ns, int64_t timeout_ns) {
-    int64_t deadline_ns;
-    bool over = __builtin_add_overflow(now_ns, timeout_ns, &deadline_ns);
-    return over ? EDDY_NEVER : deadline_ns;
 }
 
 /* 0 woken, -EINPROGRESS the deadline has passed. */
@@ -88,14 +84,14 @@ int eddyi_parker_begin(struct eddyi_parker *parker, int64_t timeout_ns) {
     eddy_task *task = parker->task;
     if (task == NULL) {
         if (timeout_ns != EDDY_NEVER) {
-            parker->deadline_ns = after(thread_clock(), timeout_ns);
+            parker->deadline_ns = eddyi_time_after(thread_clock(), timeout_ns);
         }
         return 0;
     }
     int r = eddyi_task_checkpoint(task);
     if (r == 0 && timeout_ns != EDDY_NEVER) {
         eddyi_timer_arm(task->loop, &parker->timer,
-                        after(eddyi_loop_clock(task->loop), timeout_ns));
+                        eddyi_time_after(eddyi_loop_clock(task->loop), timeout_ns));
     }
     return r;
 }

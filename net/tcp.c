@@ -169,28 +169,22 @@ static const struct eddyi_cell_class connecting_class = {
     .free = free_connecting,
 };
 
-static eddy_future *failed(int64_t error, const void *place) {
-    eddy_future *future = eddyi_cell_failed(eddyi_loop_here, error);
-    eddyi_scope_own(future, place);
-    return future;
-}
-
 eddy_future *eddy_tcp_connect_start(const char *text, const eddy_tcp_opts *opts) {
     eddy_loop *loop = eddyi_loop_here;
     eddy_address address;
     int r = eddyi_task_here == NULL ? 0 : eddyi_task_cancelled(eddyi_task_here);
     r = r < 0 ? r : loop == NULL ? EDDY_ENOTASK : eddy_address_parse(text, &address);
     if (r < 0) {
-        return failed(r, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, r, EDDYI_PLACE);
     }
     struct connecting *connecting = eddyi_alloc(sizeof *connecting);
     if (connecting == NULL) {
-        return failed(-ENOMEM, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, -ENOMEM, EDDYI_PLACE);
     }
     r = make_socket(loop, &address, opts, &connecting->stream);
     if (r < 0) {
         eddyi_free(connecting);
-        return failed(r, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, r, EDDYI_PLACE);
     }
     eddyi_cell_init(&connecting->base, &connecting_class, loop, 2);
     connecting->code = 0;

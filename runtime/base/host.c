@@ -18,6 +18,7 @@
 #include <eddy/runtime/base/beneath_impl.h>
 #include <eddy/runtime/base/cpu_impl.h>
 #include <eddy/runtime/base/host_impl.h>
+#include <eddy/runtime/base/try_impl.h>
 
 /*
  * Reserved, not used: only pages that are touched cost memory. The C library takes thread-locals
@@ -30,16 +31,6 @@
 #endif
 
 #define THREAD_NAME_MAX 15 /* the kernel's limit */
-
-/* The result of a call, made again as long as a signal interrupts it. */
-#define AGAIN_ON_EINTR(call) \
-    __extension__({ \
-        int64_t result_; \
-        do { \
-            result_ = (call); \
-        } while (result_ < 0 && errno == EINTR); \
-        result_ < 0 ? -(int64_t)errno : result_; \
-    })
 
 /* --- clock and chance ------------------------------------------------------------------------- */
 
@@ -65,7 +56,7 @@ static int real_random(void *ctx, void *ret_bytes, size_t len) {
     char *bytes = ret_bytes;
     while (len > 0) {
         /* Up to 256 bytes come at once; more may be cut short by a signal. */
-        int64_t n = AGAIN_ON_EINTR(getrandom(bytes, len, 0));
+        int64_t n = EDDYI_AGAIN_ON_EINTR(getrandom(bytes, len, 0));
         if (n < 0) {
             return (int)n;
         }
@@ -79,13 +70,13 @@ static int real_random(void *ctx, void *ret_bytes, size_t len) {
 
 static int real_socket(void *ctx, int domain, int type, int protocol) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(socket(domain, type | SOCK_CLOEXEC, protocol));
+    return (int)EDDYI_AGAIN_ON_EINTR(socket(domain, type | SOCK_CLOEXEC, protocol));
 }
 
 static int real_socketpair(void *ctx, int domain, int type, int protocol, int ret_fds[2]) {
     (void)ctx;
     int fds[2]; /* the kernel writes the two numbers before it knows that it can connect them */
-    int r = (int)AGAIN_ON_EINTR(socketpair(domain, type | SOCK_CLOEXEC, protocol, fds));
+    int r = (int)EDDYI_AGAIN_ON_EINTR(socketpair(domain, type | SOCK_CLOEXEC, protocol, fds));
     if (r >= 0) {
         memcpy(ret_fds, fds, sizeof fds);
     }
@@ -94,39 +85,40 @@ static int real_socketpair(void *ctx, int domain, int type, int protocol, int re
 
 static int real_bind(void *ctx, int fd, const struct sockaddr *address, socklen_t len) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(bind(fd, address, len)); /* a path may wait for a folder's lock */
+    return (int)EDDYI_AGAIN_ON_EINTR(
+        bind(fd, address, len)); /* a path may wait for a folder's lock */
 }
 
 static int real_listen(void *ctx, int fd, int backlog) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(listen(fd, backlog));
+    return (int)EDDYI_AGAIN_ON_EINTR(listen(fd, backlog));
 }
 
 static int real_setsockopt(void *ctx, int fd, int level, int name, const void *value,
                            socklen_t len) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(setsockopt(fd, level, name, value, len));
+    return (int)EDDYI_AGAIN_ON_EINTR(setsockopt(fd, level, name, value, len));
 }
 
 static int real_getsockopt(void *ctx, int fd, int level, int name, void *ret_value,
                            socklen_t *len) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(getsockopt(fd, level, name, ret_value, len));
+    return (int)EDDYI_AGAIN_ON_EINTR(getsockopt(fd, level, name, ret_value, len));
 }
 
 static int real_getsockname(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(getsockname(fd, ret_address, len));
+    return (int)EDDYI_AGAIN_ON_EINTR(getsockname(fd, ret_address, len));
 }
 
 static int real_getpeername(void *ctx, int fd, struct sockaddr *ret_address, socklen_t *len) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(getpeername(fd, ret_address, len));
+    return (int)EDDYI_AGAIN_ON_EINTR(getpeername(fd, ret_address, len));
 }
 
 static int real_shutdown(void *ctx, int fd, int how) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(shutdown(fd, how));
+    return (int)EDDYI_AGAIN_ON_EINTR(shutdown(fd, how));
 }
 
 /* --- descriptors and files -------------------------------------------------------------------- */
@@ -145,17 +137,17 @@ static int real_close(void *ctx, int fd) {
 
 static int real_dup(void *ctx, int fd) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    return (int)EDDYI_AGAIN_ON_EINTR(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 static int real_set_cloexec(void *ctx, int fd) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(fcntl(fd, F_SETFD, FD_CLOEXEC));
+    return (int)EDDYI_AGAIN_ON_EINTR(fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
 static int real_open(void *ctx, int dirfd, const char *path, int flags, mode_t mode) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(openat(dirfd, path, flags | O_CLOEXEC, mode));
+    return (int)EDDYI_AGAIN_ON_EINTR(openat(dirfd, path, flags | O_CLOEXEC, mode));
 }
 
 static int real_open_resolve(void *ctx, int dirfd, const char *path, int flags, mode_t mode,
@@ -166,7 +158,7 @@ static int real_open_resolve(void *ctx, int dirfd, const char *path, int flags, 
         .mode = mode,
         .resolve = resolve,
     };
-    int fd = (int)AGAIN_ON_EINTR(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
+    int fd = (int)EDDYI_AGAIN_ON_EINTR(syscall(SYS_openat2, dirfd, path, &how, sizeof how));
     /* KERNEL(5.6): not there. Or a seccomp filter does not know it and says so, or -EPERM, which
      * the file itself may have meant: then the walk says it, too. */
     if (fd == -ENOSYS || fd == -EPERM) {
@@ -188,10 +180,10 @@ static struct timespec time_of(struct statx_timestamp from) {
 static int real_fstat(void *ctx, int fd, struct stat *ret_stat) {
     (void)ctx;
     struct statx known;
-    int r = (int)AGAIN_ON_EINTR(
+    int r = (int)EDDYI_AGAIN_ON_EINTR(
         statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &known));
     if (r == -EPERM || r == -ENOSYS) {
-        return (int)AGAIN_ON_EINTR(fstat(fd, ret_stat)); /* a seccomp filter that is older */
+        return (int)EDDYI_AGAIN_ON_EINTR(fstat(fd, ret_stat)); /* a seccomp filter that is older */
     }
     if (r < 0) {
         return r;
@@ -216,7 +208,7 @@ static int real_fstat(void *ctx, int fd, struct stat *ret_stat) {
 
 static int real_chmod_socket(void *ctx, const char *path, mode_t mode) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(chmod(path, mode));
+    return (int)EDDYI_AGAIN_ON_EINTR(chmod(path, mode));
 }
 
 static int real_unlink_socket(void *ctx, const char *path) {
@@ -233,26 +225,26 @@ static int real_unlink_socket(void *ctx, const char *path) {
 
 static int real_statat(void *ctx, int dirfd, const char *path, int flags, struct stat *ret_stat) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(fstatat(dirfd, path, ret_stat, flags));
+    return (int)EDDYI_AGAIN_ON_EINTR(fstatat(dirfd, path, ret_stat, flags));
 }
 
 static int64_t real_pread(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
     (void)ctx;
-    return offset == -1 ? AGAIN_ON_EINTR(read(fd, dst, len))
-                        : AGAIN_ON_EINTR(pread(fd, dst, len, offset));
+    return offset == -1 ? EDDYI_AGAIN_ON_EINTR(read(fd, dst, len))
+                        : EDDYI_AGAIN_ON_EINTR(pread(fd, dst, len, offset));
 }
 
 static int64_t real_pread_cached(void *ctx, int fd, void *dst, size_t len, int64_t offset) {
     (void)ctx;
     struct iovec iov = {.iov_base = dst, .iov_len = len};
-    int64_t n = AGAIN_ON_EINTR(preadv2(fd, &iov, 1, offset, RWF_NOWAIT));
+    int64_t n = EDDYI_AGAIN_ON_EINTR(preadv2(fd, &iov, 1, offset, RWF_NOWAIT));
     /* A file system that cannot promise not to wait counts as one that would have to. */
     return n == -EOPNOTSUPP ? -EAGAIN : n;
 }
 
 static int64_t real_getdents(void *ctx, int fd, void *dst, size_t len) {
     (void)ctx;
-    return AGAIN_ON_EINTR(getdents64(fd, dst, len));
+    return EDDYI_AGAIN_ON_EINTR(getdents64(fd, dst, len));
 }
 
 static int64_t real_seek(void *ctx, int fd, int64_t offset, int whence) {
@@ -263,13 +255,13 @@ static int64_t real_seek(void *ctx, int fd, int64_t offset, int whence) {
 
 static int real_sync(void *ctx, int fd, bool data_only) {
     (void)ctx;
-    return (int)AGAIN_ON_EINTR(data_only ? fdatasync(fd) : fsync(fd));
+    return (int)EDDYI_AGAIN_ON_EINTR(data_only ? fdatasync(fd) : fsync(fd));
 }
 
 static int64_t real_pwrite(void *ctx, int fd, const void *src, size_t len, int64_t offset) {
     (void)ctx;
-    return offset == -1 ? AGAIN_ON_EINTR(write(fd, src, len))
-                        : AGAIN_ON_EINTR(pwrite(fd, src, len, offset));
+    return offset == -1 ? EDDYI_AGAIN_ON_EINTR(write(fd, src, len))
+                        : EDDYI_AGAIN_ON_EINTR(pwrite(fd, src, len, offset));
 }
 
 /* --- threads and processors ------------------------------------------------------------------- */

@@ -14,15 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The result of a call, made again as long as a signal interrupts it. */
-#define AGAIN_ON_EINTR(call) \
-    __extension__({ \
-        int64_t result_; \
-        do { \
-            result_ = (call); \
-        } while (result_ < 0 && errno == EINTR); \
-        result_ < 0 ? -(int64_t)errno : result_; \
-    })
+#include <eddy/runtime/base/try_impl.h>
 
 /* KERNEL(6.18): the flag is newer than Debian 12's headers. */
 #ifndef RWF_NOSIGNAL
@@ -78,7 +70,7 @@ static bool is_tcp(struct eddyi_handle *handle) {
 }
 
 static int64_t receive(struct eddyi_handle *handle, const struct eddyi_op *op, int flags) {
-    int64_t n = AGAIN_ON_EINTR(recv(handle->fd, op->buf, op->len, flags | MSG_DONTWAIT));
+    int64_t n = EDDYI_AGAIN_ON_EINTR(recv(handle->fd, op->buf, op->len, flags | MSG_DONTWAIT));
     if (n == -EAGAIN) {
         handle->ready &= ~(uint32_t)(EDDYI_EPOLL_CAN_READ | EDDYI_EPOLL_KEEP_READING);
     } else if (n > 0 && (size_t)n < op->len && (flags & (MSG_PEEK | MSG_OOB)) == 0 &&
@@ -103,9 +95,9 @@ static int64_t transmit(struct eddyi_handle *handle, const struct eddyi_op *op, 
         struct msghdr message = {.msg_iovlen = op->len};
         /* The kernel only reads the array; the member is shared with recvmsg. */
         memcpy(&message.msg_iov, &op->iov, sizeof message.msg_iov);
-        n = AGAIN_ON_EINTR(sendmsg(handle->fd, &message, flags));
+        n = EDDYI_AGAIN_ON_EINTR(sendmsg(handle->fd, &message, flags));
     } else {
-        n = AGAIN_ON_EINTR(send(handle->fd, op->data, op->len, flags));
+        n = EDDYI_AGAIN_ON_EINTR(send(handle->fd, op->data, op->len, flags));
     }
     if (n == -EAGAIN) {
         handle->ready &= ~(uint32_t)EDDYI_EPOLL_CAN_WRITE;
@@ -123,7 +115,7 @@ static int64_t accept_one(struct eddyi_handle *handle) {
         }
         handle->ready |= EDDYI_EPOLL_CHECKED_BLOCK;
     }
-    int64_t fd = AGAIN_ON_EINTR(accept4(handle->fd, NULL, NULL, SOCK_CLOEXEC));
+    int64_t fd = EDDYI_AGAIN_ON_EINTR(accept4(handle->fd, NULL, NULL, SOCK_CLOEXEC));
     if (fd == -EAGAIN) {
         handle->ready &= ~(uint32_t)EDDYI_EPOLL_CAN_READ;
     }
@@ -132,56 +124,18 @@ static int64_t accept_one(struct eddyi_handle *handle) {
 
 /* ---- pipes, terminals and others ------------------------------------------------------------- */
 
-static int64_t poll_now(int fd, int events) {
-    struct pollfd poller = {.fd = fd, .events = (short)events};
-    int64_t r = AGAIN_ON_EINTR(poll(&poller, 1, 0));
-    if (r < 0) {
-        return r;
-    }
-    if ((poller.revents & POLLNVAL) != 0) {
-        return -EBADF;
-    }
-    return r == 0 ? -EAGAIN : (int64_t)poller.revents;
-}
-
 static int64_t read_once(int fd, const struct eddyi_op *op, int flags) {
     struct iovec part = {.iov_base = op->buf, .iov_len = op->len};
-    return AGAIN_ON_EINTR(preadv2(fd, &part, 1, -1, flags));
+    return EDDYI_AGAIN_ON_EINTR(preadv2(fd, &part, 1, -1, flags));
 }
 
 static int64_t write_once(int fd, const void *data, size_t len, int flags) {
     struct iovec part = {.iov_len = len};
     memcpy(&part.iov_base, &data, sizeof data); /* only read, though the member is not const */
-    return AGAIN_ON_EINTR(pwritev2(fd, &part, 1, -1, flags));
+    return EDDYI_AGAIN_ON_EINTR(pwritev2(fd, &part, 1, -1, flags));
 }
 
-/*
- * KERNEL(6.18): without RWF_NOSIGNAL a write to a pipe that nobody reads raises SIGPIPE, on the
- * writing thread. So it is blocked here for the moment of the call and, when this call was the one
- * that raised it, taken out of the queue.
- */
-static int64_t write_with_signal_blocked(int fd, const void *data, size_t len, int flags) {
-    sigset_t broken_pipe;
-    sigset_t old;
-    sigset_t pending;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    sigpending(&pending);
-    int r = pthread_sigmask(SIG_BLOCK, &broken_pipe, &old);
-    if (r != 0) {
-        return -r;
-    }
-    int64_t n = write_once(fd, data, len, flags);
-    if (n == -EPIPE && sigismember(&pending, SIGPIPE) == 0) {
-        static const struct timespec no_time = {0};
-        while (sigtimedwait(&broken_pipe, NULL, &no_time) < 0 && errno == EINTR) {
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return n;
-}
-
-/* A write that raises no signal. -EOPNOTSUPP is about `flags`. */
+/* A write that raises no signal. -EOPNOTSUPP is about `flags`. KERNEL(6.18): RWF_NOSIGNAL. */
 static int64_t write_quietly(struct eddyi_handle *handle, int fd, const void *data, size_t len,
                              int flags) {
     if ((handle->ready & EDDYI_EPOLL_NO_NOSIGNAL) == 0) {
@@ -190,7 +144,7 @@ static int64_t write_quietly(struct eddyi_handle *handle, int fd, const void *da
             return n;
         }
     }
-    int64_t n = write_with_signal_blocked(fd, data, len, flags);
+    int64_t n = eddyi_try_write(fd, data, len, flags);
     if (n != -EOPNOTSUPP) {
         handle->ready |= EDDYI_EPOLL_NO_NOSIGNAL; /* the other flag was not the reason */
     }
@@ -234,7 +188,7 @@ static int64_t read_pollable(struct eddyi_handle *handle, int fd, const struct e
     }
     if (n == -EOPNOTSUPP) {
         handle->ready |= EDDYI_EPOLL_NO_NOWAIT;
-        n = poll_now(fd, POLLIN);
+        n = eddyi_try_poll(fd, POLLIN);
         if (n >= 0) {
             n = read_once(fd, op, 0);
         }
@@ -246,7 +200,7 @@ static int64_t read_pollable(struct eddyi_handle *handle, int fd, const struct e
 }
 
 static int64_t write_when_polled(struct eddyi_handle *handle, int fd, const struct eddyi_op *op) {
-    int64_t n = poll_now(fd, POLLOUT);
+    int64_t n = eddyi_try_poll(fd, POLLOUT);
     if (n < 0) {
         return n;
     }
@@ -288,7 +242,8 @@ static int64_t read_cached(int fd, const struct eddyi_op *op) {
     size_t done = 0;
     while (done < op->len) {
         struct iovec part = {.iov_base = (char *)op->buf + done, .iov_len = op->len - done};
-        int64_t n = AGAIN_ON_EINTR(preadv2(fd, &part, 1, op->offset + (int64_t)done, RWF_NOWAIT));
+        int64_t n =
+            EDDYI_AGAIN_ON_EINTR(preadv2(fd, &part, 1, op->offset + (int64_t)done, RWF_NOWAIT));
         if (n < 0) {
             return -EAGAIN;
         }
@@ -313,7 +268,7 @@ int64_t eddyi_epoll_try(struct eddyi_handle *handle, int fd, const struct eddyi_
     case EDDYI_OP_ACCEPT:
         return accept_one(handle);
     case EDDYI_OP_POLL:
-        return poll_now(fd, op->flags);
+        return eddyi_try_poll(fd, op->flags);
     case EDDYI_OP_READ:
         if (handle->kind == EDDYI_HANDLE_FILE) {
             return read_cached(fd, op);

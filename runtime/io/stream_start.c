@@ -86,12 +86,6 @@ static const struct eddyi_cell_class started_class = {
     .free = free_started,
 };
 
-static eddy_future *failed(int64_t error, const void *place) {
-    eddy_future *future = eddyi_cell_failed(eddyi_loop_here, error);
-    eddyi_scope_own(future, place);
-    return future;
-}
-
 /* What a start has in common with a call that suspends, without the checkpoint. */
 static int check_start(const eddy_stream *stream, bool busy) {
     int r = eddyi_task_here == NULL ? 0 : eddyi_task_cancelled(eddyi_task_here);
@@ -160,7 +154,7 @@ eddy_future *eddy_stream_read_start(eddy_stream *stream, void *dst, size_t cap) 
         r = cap == 0 ? -EINVAL : -EBADF;
     }
     if (r < 0) {
-        return failed(r, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, r, EDDYI_PLACE);
     }
     if (stream->class->read_op == NULL) {
         struct call call = {.stream = stream, .dst = dst, .len = cap};
@@ -168,7 +162,7 @@ eddy_future *eddy_stream_read_start(eddy_stream *stream, void *dst, size_t cap) 
     }
     struct started *started = new_started(stream);
     if (started == NULL) {
-        return failed(-ENOMEM, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, -ENOMEM, EDDYI_PLACE);
     }
     stream->reading = true;
     eddyi_scope_own(&started->base, EDDYI_PLACE);
@@ -185,7 +179,7 @@ eddy_future *eddy_stream_write_start(eddy_stream *stream, const void *src, size_
         r = -EBADF;
     }
     if (r < 0) {
-        return failed(r, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, r, EDDYI_PLACE);
     }
     if (stream->class->write_op == NULL) {
         struct call call = {.stream = stream, .src = src, .len = len};
@@ -193,7 +187,7 @@ eddy_future *eddy_stream_write_start(eddy_stream *stream, const void *src, size_
     }
     struct started *started = new_started(stream);
     if (started == NULL) {
-        return failed(-ENOMEM, EDDYI_PLACE);
+        return eddyi_scope_own_failed(eddyi_loop_here, -ENOMEM, EDDYI_PLACE);
     }
     stream->writing = true;
     eddyi_scope_own(&started->base, EDDYI_PLACE);

@@ -12,83 +12,39 @@
 
 #include <eddy/runtime/base/error.h>
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/try_impl.h>
 #include <eddy/runtime/sim/sim_impl.h>
 
 #define POLL_CAP_MIN 8
 
-/* The result of a call, made again as long as a signal interrupts it. */
-#define AGAIN_ON_EINTR(call) \
-    __extension__({ \
-        int64_t result_; \
-        do { \
-            result_ = (call); \
-        } while (result_ < 0 && errno == EINTR); \
-        result_ < 0 ? -(int64_t)errno : result_; \
-    })
-
 /* ---- trying ---------------------------------------------------------------------------------- */
 
-static int64_t poll_now(int fd, int events) {
-    struct pollfd poller = {.fd = fd, .events = (short)events};
-    int64_t r = AGAIN_ON_EINTR(poll(&poller, 1, 0));
-    if (r < 0) {
-        return r;
-    }
-    if ((poller.revents & POLLNVAL) != 0) {
-        return -EBADF;
-    }
-    return r == 0 ? -EAGAIN : (int64_t)poller.revents;
-}
-
-/* A pipe that nobody reads raises SIGPIPE on the writing thread. It is blocked for the moment of
- * the call and, when this call was the one that raised it, taken out of the queue. */
-static int64_t write_quietly(int fd, const void *data, size_t len) {
-    sigset_t broken_pipe;
-    sigset_t old;
-    sigset_t pending;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    sigpending(&pending);
-    int r = pthread_sigmask(SIG_BLOCK, &broken_pipe, &old);
-    if (r != 0) {
-        return -r;
-    }
-    int64_t n = AGAIN_ON_EINTR(write(fd, data, len));
-    if (n == -EPIPE && sigismember(&pending, SIGPIPE) == 0) {
-        static const struct timespec no_time = {0};
-        while (sigtimedwait(&broken_pipe, NULL, &no_time) < 0 && errno == EINTR) {
-        }
-    }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return n;
-}
-
 static int64_t try_read(const struct eddyi_op *op, int fd) {
-    int64_t r = poll_now(fd, POLLIN);
-    return r < 0 ? r : AGAIN_ON_EINTR(read(fd, op->buf, op->len));
+    int64_t r = eddyi_try_poll(fd, POLLIN);
+    return r < 0 ? r : EDDYI_AGAIN_ON_EINTR(read(fd, op->buf, op->len));
 }
 
 static int64_t try_write(const struct eddyi_op *op, int fd) {
-    int64_t r = poll_now(fd, POLLOUT);
+    int64_t r = eddyi_try_poll(fd, POLLOUT);
     /* A pipe that polls writable promises to take so much without waiting. */
     size_t len = op->len < PIPE_BUF ? op->len : PIPE_BUF;
-    return r < 0 ? r : write_quietly(fd, op->data, len);
+    return r < 0 ? r : eddyi_try_write(fd, op->data, len, 0);
 }
 
 static int64_t try_send(const struct eddyi_op *op, int fd) {
     int flags = op->flags | MSG_DONTWAIT | MSG_NOSIGNAL;
     if (op->kind != EDDYI_OP_SENDV) {
-        return AGAIN_ON_EINTR(send(fd, op->data, op->len, flags));
+        return EDDYI_AGAIN_ON_EINTR(send(fd, op->data, op->len, flags));
     }
     struct msghdr message = {.msg_iovlen = op->len};
     /* The kernel only reads the array; the member is shared with recvmsg. */
     memcpy(&message.msg_iov, &op->iov, sizeof message.msg_iov);
-    return AGAIN_ON_EINTR(sendmsg(fd, &message, flags));
+    return EDDYI_AGAIN_ON_EINTR(sendmsg(fd, &message, flags));
 }
 
 static int64_t try_accept(int fd) {
-    int64_t r = poll_now(fd, POLLIN);
-    return r < 0 ? r : AGAIN_ON_EINTR(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+    int64_t r = eddyi_try_poll(fd, POLLIN);
+    return r < 0 ? r : EDDYI_AGAIN_ON_EINTR(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
 }
 
 /* A world has its own network: who asks for a socket here gets a simulated one, and a real one that
@@ -112,14 +68,14 @@ int64_t eddyi_sim_real_try(struct eddyi_op *op) {
     case EDDYI_OP_WRITE:
         return is_file ? -EAGAIN : try_write(op, fd);
     case EDDYI_OP_RECV:
-        return AGAIN_ON_EINTR(recv(fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
+        return EDDYI_AGAIN_ON_EINTR(recv(fd, op->buf, op->len, op->flags | MSG_DONTWAIT));
     case EDDYI_OP_SEND:
     case EDDYI_OP_SENDV:
         return try_send(op, fd);
     case EDDYI_OP_ACCEPT:
         return try_accept(fd);
     case EDDYI_OP_POLL:
-        return poll_now(fd, op->flags);
+        return eddyi_try_poll(fd, op->flags);
     case EDDYI_OP_CONNECT:
         break;
     }
@@ -179,7 +135,7 @@ static bool end_some(struct eddyi_sim *sim, const struct pollfd *polls) {
 void eddyi_sim_real_drain(struct eddyi_sim *sim) {
     uint64_t count;
     /* Without a wake there is nothing to read, which is as good. */
-    (void)AGAIN_ON_EINTR(read(sim->wake_fd, &count, sizeof count));
+    (void)EDDYI_AGAIN_ON_EINTR(read(sim->wake_fd, &count, sizeof count));
 }
 
 void eddyi_sim_real_poll(struct eddyi_sim *sim, int timeout_ms) {

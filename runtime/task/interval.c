@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/task/interval.h>
 
+#include <eddy/runtime/base/time_impl.h>
 #include <eddy/runtime/task/task_impl.h>
 
 /* How long a sleep by the wall clock trusts that nobody sets it. */
 #define WALL_CHECK_NS EDDY_S
-
-static int64_t add(int64_t a, int64_t b) {
-    int64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? EDDY_NEVER : sum;
-}
 
 int eddy_interval_init(eddy_interval *interval, int64_t period_ns, eddy_interval_missed missed) {
     eddy_loop *loop = eddyi_loop_here;
@@ -21,7 +17,7 @@ int eddy_interval_init(eddy_interval *interval, int64_t period_ns, eddy_interval
     }
     *interval = (eddy_interval){
         .period_ns = period_ns,
-        .next_ns = add(eddyi_loop_clock(loop), period_ns),
+        .next_ns = eddyi_time_after(eddyi_loop_clock(loop), period_ns),
         .missed = missed,
     };
     return 0;
@@ -44,13 +40,15 @@ int64_t eddy_interval_wait(eddy_interval *interval) {
     switch (interval->missed) {
     case EDDY_INTERVAL_SKIP:
         /* The first one after now that is in step. */
-        interval->next_ns = add(now_ns, interval->period_ns - late_ns % interval->period_ns);
+        interval->next_ns =
+            eddyi_time_after(now_ns, interval->period_ns - late_ns % interval->period_ns);
         return late < INT64_MAX ? late + 1 : late;
     case EDDY_INTERVAL_DELAY:
-        interval->next_ns = add(late > 0 ? now_ns : interval->next_ns, interval->period_ns);
+        interval->next_ns =
+            eddyi_time_after(late > 0 ? now_ns : interval->next_ns, interval->period_ns);
         return 1;
     default:
-        interval->next_ns = add(interval->next_ns, interval->period_ns);
+        interval->next_ns = eddyi_time_after(interval->next_ns, interval->period_ns);
         return 1;
     }
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <eddy/runtime/base/opts_impl.h>
+#include <eddy/runtime/base/time_impl.h>
 #include <eddy/runtime/task/task_impl.h>
 
 /* ---- the tree -------------------------------------------------------------------------------- */
@@ -239,19 +240,20 @@ void eddyi_scope_own(eddy_future *cell, const void *place) {
                          &cell->owned);
 }
 
-/* ---- the public side ------------------------------------------------------------------------- */
-
-static int64_t add_saturating(int64_t a, int64_t b) {
-    int64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? EDDY_NEVER : sum;
+eddy_future *eddyi_scope_own_failed(eddy_loop *home, int64_t error, const void *place) {
+    eddy_future *failed = eddyi_cell_failed(home, error);
+    eddyi_scope_own(failed, place);
+    return failed;
 }
+
+/* ---- the public side ------------------------------------------------------------------------- */
 
 static int64_t deadline_of(eddy_loop *loop, const eddy_scope_opts *opts) {
     int64_t deadline_ns = opts->deadline_ns == 0 ? EDDY_NEVER : opts->deadline_ns;
     if (opts->timeout_ns != 0) {
         int64_t now_ns = eddyi_loop_clock(loop);
         int64_t timeout_ns = opts->timeout_ns == EDDY_ZERO ? 0 : opts->timeout_ns;
-        int64_t end_ns = add_saturating(now_ns, timeout_ns);
+        int64_t end_ns = eddyi_time_after(now_ns, timeout_ns);
         deadline_ns = end_ns < deadline_ns ? end_ns : deadline_ns;
     }
     if (opts->shield && loop->ending && deadline_ns == EDDY_NEVER) {

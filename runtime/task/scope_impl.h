@@ -80,5 +80,7 @@ int64_t eddyi_scope_deadline(const struct eddyi_scope *scope);
 /* Gives a handle to the current scope; without a task to the loop, without a loop to nobody: then
  * it can be forgotten, and `place` is the caller's EDDYI_PLACE. */
 void eddyi_scope_own(eddy_future *cell, const void *place);
+/* A future that has failed, owned likewise: what a start gives that could not begin. */
+eddy_future *eddyi_scope_own_failed(eddy_loop *home, int64_t error, const void *place);
 
 #endif

@@ -306,9 +306,7 @@ eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, eddy_task_f
     }
     if (started == NULL) {
         eddyi_free(locals);
-        eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
-        eddyi_scope_own(failed, EDDYI_PLACE);
-        return failed;
+        return eddyi_scope_own_failed(loop, r < 0 ? r : -ENOMEM, EDDYI_PLACE);
     }
     eddyi_cell_init(&started->base, &task_class, loop, 2);
     started->base.site = site;

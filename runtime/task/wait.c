@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a task waits: for an operation, a blocking job, a time, a cell. */
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/time_impl.h>
 #include <eddy/runtime/loop/offload_impl.h>
 #include <eddy/runtime/task/task_impl.h>
 
@@ -146,12 +147,6 @@ struct sleep_wait {
     bool fired;
 };
 
-static int64_t after(eddy_loop *loop, int64_t duration_ns) {
-    int64_t deadline_ns;
-    bool over = __builtin_add_overflow(eddyi_loop_clock(loop), duration_ns, &deadline_ns);
-    return over ? EDDY_NEVER : deadline_ns;
-}
-
 static void wake_for_time(struct eddyi_timer *timer) {
     struct sleep_wait *sleep = EDDYI_CONTAINER(timer, struct sleep_wait, timer);
     sleep->fired = true;
@@ -189,7 +184,8 @@ int eddyi_task_pause(eddy_task *task, int64_t duration_ns, const char *what) {
         .timer.fire = wake_for_time,
     };
     if (eddyi_task_cancelled(task) == 0) {
-        eddyi_timer_arm(task->loop, &pause.timer, after(task->loop, duration_ns));
+        eddyi_timer_arm(task->loop, &pause.timer,
+                        eddyi_time_after(eddyi_loop_clock(task->loop), duration_ns));
         eddyi_task_park(task, &pause.wait);
         eddyi_timer_disarm(task->loop, &pause.timer);
     }
@@ -201,8 +197,9 @@ int eddy_sleep(int64_t duration_ns) {
     if (task == NULL) {
         return EDDY_ENOTASK;
     }
-    return duration_ns <= 0 ? eddyi_task_yield(task)
-                            : eddy_sleep_until(after(task->loop, duration_ns));
+    return duration_ns <= 0
+               ? eddyi_task_yield(task)
+               : eddy_sleep_until(eddyi_time_after(eddyi_loop_clock(task->loop), duration_ns));
 }
 
 /* The future of a time: the producer's reference goes with the timer. */
@@ -239,14 +236,13 @@ eddy_future *eddy_sleep_start(int64_t duration_ns) {
     int64_t r = loop == NULL ? EDDY_ENOTASK : task == NULL ? 0 : eddyi_task_cancelled(task);
     struct sleep_cell *sleep = r < 0 ? NULL : eddyi_zalloc(sizeof *sleep);
     if (sleep == NULL) {
-        eddy_future *failed = eddyi_cell_failed(loop, r < 0 ? r : -ENOMEM);
-        eddyi_scope_own(failed, EDDYI_PLACE);
-        return failed;
+        return eddyi_scope_own_failed(loop, r < 0 ? r : -ENOMEM, EDDYI_PLACE);
     }
     eddyi_cell_init(&sleep->base, &sleep_class, loop, 2);
     sleep->timer.fire = fire_sleep;
     loop->live++;
-    eddyi_timer_arm(loop, &sleep->timer, after(loop, duration_ns < 0 ? 0 : duration_ns));
+    eddyi_timer_arm(loop, &sleep->timer,
+                    eddyi_time_after(eddyi_loop_clock(loop), duration_ns < 0 ? 0 : duration_ns));
     eddyi_scope_own(&sleep->base, EDDYI_PLACE);
     return &sleep->base;
 }

@@ -24,8 +24,7 @@ static const struct rule {
     {"signal sigaction sigprocmask setlocale umask chdir setenv putenv unsetenv", LIBRARY,
      "runtime/app/ proc/ runtime/task/overflow.",
      "nothing process-wide is touched outside eddy_main and explicit calls"},
-    {"pthread_sigmask", LIBRARY,
-     "runtime/app/ proc/ runtime/base/host. runtime/driver/ runtime/sim/real.",
+    {"pthread_sigmask", LIBRARY, "runtime/app/ proc/ runtime/base/host. runtime/base/try.",
      "a thread's signals are its owner's; the host starts threads that take none"},
     {"setjmp longjmp sigsetjmp siglongjmp alloca", EVERYWHERE, "",
      "no jumps across stacks and no stack of unknown size; return through the callers"},
@@ -53,6 +52,7 @@ static const struct rule {
      "getrandom kill pthread_create pthread_join sysconf sched_getaffinity",
      LIBRARY,
      "runtime/base/host. runtime/base/beneath. runtime/base/cpu. runtime/base/track_place. "
+     "runtime/base/try. "
      "runtime/driver/ runtime/sim/ runtime/app/ runtime/task/stack.",
      "ask the loop's host (runtime/base/host_impl.h) or its driver; a simulation replaces both"},
 };
