@@ -192,8 +192,12 @@ static int64_t exchange(eddy_http_exchange *x, eddy_http_fn handler, void *arg) 
     r = eddyi_http_response_finish(x, r);
     eddy_reader_consume(x->reader, x->head_left);
     log_response(x, arg);
-    if (r >= 0 && eddyi_http_request_drop_body(x) < 0) {
-        x->keep_alive = false;
+    if (r >= 0 && !x->body_done) {
+        /* The client may wait for the answer before it sends, or does not send, the rest. */
+        r = eddyi_http_response_flush(x);
+        if (r == 0 && x->keep_alive) {
+            x->keep_alive = eddyi_http_request_drop_body(x) == 0;
+        }
     }
     x->linger = !x->keep_alive && (!x->body_done || eddy_reader_buffered(x->reader) > 0);
     return r < 0 ? r : x->keep_alive;

@@ -81,6 +81,25 @@ LOOP_TEST(a_body_that_nobody_reads_does_not_become_a_request) {
     stop(&scope);
 }
 
+LOOP_TEST(an_answer_does_not_wait_for_a_body_that_nobody_reads) {
+    static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+    static const char too_large[] =
+        "POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n";
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *stream = call();
+    CHECK_OK(eddy_stream_write(stream, head, strlen(head)));
+    hear_hello(stream);
+    CHECK_OK(eddy_stream_write(stream, "body!", 5));
+    CHECK_OK(eddy_stream_write(stream, GET("/"), strlen(GET("/"))));
+    hear_hello(stream); /* the connection goes on */
+    CHECK_OK(eddy_stream_write(stream, too_large, strlen(too_large)));
+    hear(stream, text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 413 ") == text);
+    CHECK_OK(eddy_stream_close(stream));
+    stop(&scope);
+}
+
 LOOP_TEST(a_client_that_asks_before_its_body_is_told_to_go_on) {
     static const char head[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n"
                                "Expect: 100-continue\r\n\r\n";

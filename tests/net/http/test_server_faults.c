@@ -86,6 +86,44 @@ LOOP_TEST(each_allocation_that_fails_costs_a_500_or_the_connection) {
     CHECK(test_each_allocation_fails(serve_a_pair, &answers) > 3);
 }
 
+static int64_t collect(eddy_http_exchange *x, void *arg) {
+    eddy_buffer body = {0};
+    (void)arg;
+    int64_t r = eddy_http_request_body(x, SIZE_MAX, &body);
+    r = r < 0 ? r : eddy_http_respond(x, 200, "text/plain", eddy_buffer_slice(&body));
+    eddy_buffer_done(&body);
+    return r;
+}
+
+static int64_t collect_a_body(void *arg) {
+    static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40000\r\n\r\n";
+    static const char body[40000] = {'b'};
+    eddy_stream *client;
+    eddy_stream *server;
+    int64_t r = eddy_memory_pair(256 * 1024, &client, &server);
+    if (r < 0) {
+        return r;
+    }
+    (void)arg;
+    r = eddy_stream_write(client, head, strlen(head));
+    r = r < 0 ? r : eddy_stream_write(client, body, sizeof body);
+    r = r < 0 ? r : eddy_stream_shutdown(client);
+    r = r < 0 ? r : eddy_http_connection(server, collect, NULL, NULL);
+    if (r == 0) {
+        CHECK_OK(eddy_stream_shutdown(server));
+        hear(client, text, sizeof text);
+        CHECK(strstr(text, "Content-Length: 40000\r\n") != NULL);
+    }
+    eddy_stream_close(client);
+    eddy_stream_close(server);
+    return r;
+}
+
+LOOP_TEST(a_body_without_memory_is_enomem) {
+    CHECK_OK(collect_a_body(NULL)); /* afterwards the loop's pool has the buffers that it keeps */
+    CHECK(test_each_allocation_fails(collect_a_body, NULL) > 5);
+}
+
 /* ---- cancels and resets ---------------------------------------------------------------------- */
 
 struct pair {
