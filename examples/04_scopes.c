@@ -2,8 +2,7 @@
 /*
  * Deadlines and failures belong to scopes, not to arguments.
  *
- * Shows:  a deadline, whose it was, the first failure that cancels the rest, cleanup under a
- *         shield.
+ * Shows:  a deadline, whose it was, the first failure cancels the rest, cleanup under a shield.
  * Needs:  Linux 5.10 or later.
  * Run:    ./04_scopes
  * Expect: a timeout, a failure that ends its sibling at once, and a sibling that cleans up

@@ -5,7 +5,7 @@
  * Shows:  eddy_loop_fd, eddy_loop_poll; the host's events and eddy's tasks take turns on one
  *         thread.
  * Needs:  Linux 5.10 or later.
- * Run:    ./09_foreign_epoll
+ * Run:    ./11_foreign_epoll
  * Expect: three ticks of the host's timer, three steps of a task, then "both are done"
  */
 #include <errno.h>
@@ -37,7 +37,8 @@ static int watch(int epoll, int fd) {
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-/* The host's own loop: it knows of eddy only a descriptor and a function to call. */
+/* The host's own loop: it knows of eddy only a descriptor and a function to call. How long it goes
+ * on is its own affair: eddy never says that no task is left, so the tasks do (task_done). */
 static int run(int epoll, int timer, eddy_loop *loop) {
     int ticks = 0;
     while (ticks < 3 || !task_done) {

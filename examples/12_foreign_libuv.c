@@ -5,7 +5,7 @@
  *
  * Shows:  eddy_loop_fd in a uv_poll_t; libuv's timer and eddy's tasks take turns on one thread.
  * Needs:  Linux 5.10 or later, libuv.
- * Run:    ./10_foreign_libuv
+ * Run:    ./12_foreign_libuv
  * Expect: two ticks of libuv's timer, two steps of a task, then "both are done"
  */
 #include <stdio.h>

@@ -12,7 +12,9 @@
  *     }
  *
  * and one with a foreign main loop watches eddy_loop_fd and calls eddy_loop_poll when it is
- * readable.
+ * readable. How long that loop goes on is the program's affair: unlike eddy_loop_run it does not
+ * end with the last task, so a task that is waited for says itself that it has ended, in a variable
+ * or by eddy_future_callback.
  *
  * Drivers: `uring` (io_uring, Linux 6.1 and later), `epoll`, `sim` (virtual time and network under
  * a seed). "auto" is uring, and epoll where uring cannot start for whatever reason; both give the

@@ -134,7 +134,36 @@ class Echo(unittest.TestCase):
                                    "127.0.0.1:%d" % nobody.getsockname()[1]], input="x\n",
                                   capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
-        self.assertRegex(done.stderr, r"^08_echo_client: .*\(ECONNREFUSED\)\n$")
+        self.assertRegex(done.stderr, r"^cannot connect to 127\.0\.0\.1:\d+\n"
+                                      r"08_echo_client: .*\(ECONNREFUSED\)\n$")
+
+    def test_example_client_ends_while_nobody_types(self):
+        with Server() as server:
+            client = subprocess.Popen([os.path.join(EXAMPLES, "08_echo_client"), server.text],
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, bufsize=0,
+                                      preexec_fn=plain_signals)
+            client.stdin.write(b"one\ntwo")  # the second one is never ended
+            self.assertEqual(client.stdout.readline(), b"one\n")
+            client.send_signal(signal.SIGTERM)
+            self.assertEqual(client.wait(timeout=PATIENCE), 128 + signal.SIGTERM)
+            out, err = client.communicate(timeout=PATIENCE)
+            self.assertEqual((out, err), (b"", b""))
+
+    def test_example_server_takes_its_options(self):
+        program = os.path.join(EXAMPLES, "07_echo_server")
+
+        def run(*args):
+            done = subprocess.run([program, *args], capture_output=True, text=True,
+                                  timeout=PATIENCE)
+            return done.returncode, done.stdout, done.stderr
+
+        usage = "usage: %s [--host HOST] [--port PORT] [--loops N]\n" % program
+        self.assertEqual(run("--help"), (0, usage, ""))
+        for bad in ["--port"], ["--loops", "x"], ["--loops", "0"], ["--loops", ""], ["x", "y"]:
+            self.assertEqual(run(*bad), (2, "", usage))
+        with Server(host="::1") as server:
+            self.assertRegex(server.text, r"^\[::1\]:\d+$")
 
     def test_example_client_has_a_deadline(self):
         with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -151,6 +180,7 @@ class Echo(unittest.TestCase):
                                     timeout=PATIENCE)
             self.assertEqual((second.returncode, second.stdout), (1, ""))
             self.assertIn("(EADDRINUSE)", second.stderr)
+            self.assertIn("cannot listen on " + server.text + "\n", second.stderr)
 
 
 class Signals(unittest.TestCase):
