@@ -28,9 +28,8 @@ EDDY_BEGIN_DECLS
     X(EDDY_EEND, -5004, "the stream ended before what was asked for") \
     X(EDDY_ELIMIT, -5005, "a limit that was set for this was reached") \
     X(EDDY_EWRONGLOOP, -5006, "this object is used on the loop where it was made") \
-    X(EDDY_ELOOPEND, -5007, "the loop has ended") \
-    X(EDDY_EDRIVER, -5008, "no such driver, or it cannot start here") \
-    X(EDDY_ERELEASED, -5009, "the payload has been taken or the handle released") \
+    X(EDDY_EDRIVER, -5007, "no such driver, or it cannot start here") \
+    X(EDDY_ERELEASED, -5008, "the payload has been taken or the handle released") \
     /* 5100: text that people and peers send */ \
     X(EDDY_ESYNTAX, -5100, "syntax error") \
     X(EDDY_EADDRESS, -5101, "not an address") \

@@ -12,7 +12,7 @@
  * of 256 KiB 370 to 610 MB/s for 600 to 720; sendfile moved 580 to 700 and 750 to 770 MB/s, for 290
  * to 330 and 210 to 220. So sendfile saves processor time, but not by enough to pay for where it
  * would have to run: on our sockets, which block, it waits for the peer, and a few slow peers would
- * hold all threads of offload, and with them every disk. Hence files have no copy_from.
+ * hold all threads of offload, and with them every disk.
  */
 #define BUFFER_BYTES ((size_t)64 * 1024)
 
@@ -59,37 +59,7 @@ static int through_buffer(eddy_stream *dst, eddy_stream *src, int64_t left, char
     return 0;
 }
 
-/* One step of the source's own way. */
-static int64_t directly(eddy_stream *dst, eddy_stream *src, int64_t left) {
-    eddyi_stream_read_begin(src);
-    eddyi_stream_write_begin(dst);
-    int64_t n = src->class->copy_from(src, dst, left < 0 ? INT64_MAX : left);
-    if (n >= 0) {
-        src->read_count += (uint64_t)n;
-        dst->written_count += (uint64_t)n;
-        return n;
-    }
-    bool idle = src->read_idle || dst->write_idle;
-    return eddyi_stream_outcome(src->closing ? src : dst, n, idle,
-                                eddyi_task_cancelled(eddyi_task_here));
-}
-
 static int copy(eddy_stream *dst, eddy_stream *src, int64_t left) {
-    bool direct = src->class->copy_from != NULL;
-    while (direct && left != 0) {
-        int64_t n = directly(dst, src, left);
-        if (n == -ENOTSUP) {
-            break;
-        }
-        if (n <= 0) {
-            return n == 0 ? ended(left) : failed(dst, src, n);
-        }
-        left -= left < 0 ? 0 : n;
-        int r = left == 0 ? 0 : go_on(dst, src);
-        if (r < 0) {
-            return r;
-        }
-    }
     if (left == 0) {
         return 0;
     }

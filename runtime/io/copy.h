@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From one stream to another, the cheapest way that the two ends allow: a way of the source's
- * own where it has one, else through a buffer.
+ * From one stream to another, through a buffer that the loop lends.
  *
  *     int r = eddy_stream_copy(peer, file, size);
  *     int r = eddy_stream_copy(peer, peer, EDDY_COPY_ALL);       an echo server

@@ -37,11 +37,6 @@ struct eddyi_stream_class {
      * but `done` and `waiter`. NULL: a start makes a task. */
     void (*read_op)(eddy_stream *stream, struct eddyi_op *op, void *dst, size_t cap);
     void (*write_op)(eddy_stream *stream, struct eddyi_op *op, const void *src, size_t len);
-    /* Moves up to `len` bytes, at least one, from the position of `src`, which is of this class, to
-     * `dst` without a detour through the program (sendfile): how many, 0 at the end of src. In a
-     * task, after its checkpoint. -ENOTSUP, before anything has moved: not between these two, now
-     * or ever again. NULL: never. */
-    int64_t (*copy_from)(eddy_stream *src, eddy_stream *dst, int64_t len);
     int (*shutdown)(eddy_stream *stream); /* NULL: -ENOTSUP */
     /* Asks pending operations to end with -ECANCELED: a close has begun, or an idle timeout has
      * passed. NULL: the kind never waits long. */
