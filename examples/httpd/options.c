@@ -103,7 +103,7 @@ int options_read(struct options *options, int argc, char **argv) {
             return 0;
         }
         if (strcmp(argv[i], "--version") == 0) {
-            printf("httpd of eddy %s\n", EDDY_VERSION);
+            printf("httpd of eddy %s\n", eddy_version());
             return 0;
         }
         if (strncmp(argv[i], "--", 2) != 0 || len >= sizeof name) {

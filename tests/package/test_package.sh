@@ -32,7 +32,11 @@ echo "--- pkg-config, version $(config --modversion)"
     gcc -std=c11 $strict $(config --cflags) "$here/user.c" "$libdir/libeddy.a" \
         $(config --static --libs-only-l | sed 's/-leddy//') -pthread -o "$work/c_static"
 }
-LD_LIBRARY_PATH=$libdir "$work/c"
+version=$(LD_LIBRARY_PATH=$libdir "$work/c")
+if [ "$version" != "$(config --modversion)" ]; then
+    echo "the library says that it is $version" >&2
+    exit 1
+fi
 LD_LIBRARY_PATH=$libdir "$work/cpp"
 "$work/c_static"
 

@@ -37,5 +37,7 @@ int main(void) {
         fprintf(stderr, "%s after %d naps\n", eddy_error_name(result), naps);
         return 1;
     }
-    return strcmp(eddy_error_name(EDDY_ECLOSED), "EDDY_ECLOSED");
+    puts(eddy_version());
+    return strcmp(eddy_error_name(EDDY_ECLOSED), "EDDY_ECLOSED") != 0 ||
+           strcmp(eddy_version(), EDDY_VERSION) != 0;
 }
