@@ -21,6 +21,9 @@
 #define VALUE_MAX 512
 #define LINE_MAX_BYTES 8192
 
+/* How long the end of the program waits for whatever takes the log: a disk, or a pipe's reader. */
+#define CLOSE_WAIT_S 2
+
 struct access_log {
     pthread_mutex_t lock; /* guards what stands before `has_more`; held for a line or a swap only */
     eddy_buffer gathered;
@@ -219,14 +222,21 @@ void access_log_close(struct access_log *log) {
     }
     __atomic_store_n(&log->ending, true, __ATOMIC_RELEASE);
     eddy_event_set(&log->has_more);
-    /* Not even a cancelled program loses lines; a disk that hangs it does not wait for. */
+    /* Not even a cancelled program loses lines; but what hangs it does not wait for. */
     eddy_scope shield;
-    eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true, .timeout_ns = 5 * EDDY_S});
+    eddy_scope_enter(&shield,
+                     &(eddy_scope_opts){.shield = true, .timeout_ns = CLOSE_WAIT_S * EDDY_S});
     int64_t r = eddy_scope_leave(&shield, eddy_await(log->writer));
-    if (r < 0) {
+    if (r == -ETIME) {
+        fprintf(stderr,
+                "httpd: access log: given up after %d seconds, in which nothing took the "
+                "last lines\n",
+                CLOSE_WAIT_S);
+    } else if (r < 0) {
         fprintf(stderr, "httpd: access log: %s\n", eddy_error_text(r));
     }
-    eddy_stream_close(log->file);
+    eddy_stream_close(log->file);     /* a write that is stuck there ends */
+    eddy_future_release(log->writer); /* and the writer, which still looks at all this */
     eddy_buffer_done(&log->gathered);
     pthread_mutex_destroy(&log->lock);
     free(log);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """examples/httpd under its real clients: Python's http.client, curl and wrk, on $EDDY_DRIVER."""
+import fcntl
 import http.client
 import os
 import random
@@ -279,6 +280,27 @@ class Trouble(unittest.TestCase):
                 self.assertEqual(process.wait(30), 0)
                 self.assertRegex(text.read(),
                                  r'^127\.0\.0\.1 - - \[.*\] "HEAD /a HTTP/1\.1" 200 -\n$')
+
+    def test_a_log_that_nobody_takes_holds_up_the_end_for_a_moment_and_is_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "log")
+            os.mkfifo(pipe)
+            reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+            fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+            process = subprocess.Popen(
+                [HTTPD, "--port", "0", "--root", self.root, "--log", pipe],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            address = process.stdout.readline().decode().strip().removeprefix("http://")
+            connection = http.client.HTTPConnection(address, timeout=30)
+            for _ in range(200):
+                connection.request("HEAD", "/a")
+                self.assertEqual(connection.getresponse().read(), b"")
+            connection.close()
+            process.terminate()
+            _, said = process.communicate(timeout=30)
+            os.close(reader)
+            self.assertEqual(process.returncode, 0)
+            self.assertIn(b"access log: given up after 2 seconds", said)
 
     @unittest.skipUnless(has_ipv6(), "this machine has no IPv6 address")
     def test_ipv6(self):
