@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <eddy/runtime/base/assert_impl.h>
@@ -14,7 +15,8 @@
  * whose size depends on the CPU. */
 #define ALTERNATE_STACK_SIZE ((size_t)64 * 1024)
 
-bool (*eddyi_overflow_describe)(void *fault, struct eddyi_overflow_facts *ret_facts);
+bool (*eddyi_overflow_describe)(const void *fault, const void *sp,
+                                struct eddyi_overflow_facts *ret_facts);
 
 #define SIGNAL_COUNT 2
 static const int signals[SIGNAL_COUNT] = {SIGSEGV, SIGBUS};
@@ -62,7 +64,8 @@ static void put_number(struct line *line, size_t number) {
 
 static void report(const struct eddyi_overflow_facts *facts) {
     struct line line = {0};
-    put_text(&line, "eddy: stack overflow in ");
+    put_text(&line, facts->stray ? "eddy: stray access to another task's stack in "
+                                 : "eddy: stack overflow in ");
     if (facts->name != NULL && facts->name[0] != '\0') {
         put_text(&line, "task \"");
         put_text(&line, facts->name);
@@ -118,12 +121,24 @@ static void chain(const struct sigaction *next, int number, siginfo_t *info, voi
     }
 }
 
+static const void *stack_pointer_in(const void *context) {
+    const ucontext_t *interrupted = context;
+#if defined(__x86_64__)
+    return (const void *)(uintptr_t)interrupted->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (const void *)(uintptr_t)interrupted->uc_mcontext.sp;
+#else
+    (void)interrupted;
+    return NULL;
+#endif
+}
+
 static void on_fault(int number, siginfo_t *info, void *context) {
     struct eddyi_overflow_facts facts;
     int saved = errno;
     /* A code above zero is a fault's; the address of a signal that was sent means nothing. */
     if (info->si_code > 0 && eddyi_overflow_describe != NULL &&
-        eddyi_overflow_describe(info->si_addr, &facts)) {
+        eddyi_overflow_describe(info->si_addr, stack_pointer_in(context), &facts)) {
         report(&facts);
     }
     chain(&installed.signals[number == SIGSEGV ? 0 : 1].before, number, info, context);

@@ -219,6 +219,31 @@ bool eddyi_stack_in_guard(const struct eddyi_stack *stack, const void *address) 
     return (uintptr_t)stack->low - 1 - (uintptr_t)address < guard_size;
 }
 
+bool eddyi_stack_is_foreign(const struct eddyi_stack *stack, const void *sp) {
+    return (uintptr_t)sp - (uintptr_t)stack->slab->base >= stack->slab->size;
+}
+
+/* A frame that stepped over the guard is touched somewhere between where it ends, the stack
+ * pointer, and where it began; a call and a leaf's own frame lie less than a page below. */
+static bool in_frame_below(const struct eddyi_stack *stack, uintptr_t fault, uintptr_t sp) {
+    uintptr_t low = (uintptr_t)stack->low;
+    return sp < low && low - sp < EDDYI_STACK_FRAME_MAX && fault < low && fault >= sp - 4096;
+}
+
+enum eddyi_stack_fault eddyi_stack_blame(const struct eddyi_stack *stack, const void *fault,
+                                         const void *sp) {
+    const struct eddyi_stack_slab *slab = stack->slab;
+    if (eddyi_stack_in_guard(stack, fault) ||
+        in_frame_below(stack, (uintptr_t)fault, (uintptr_t)sp)) {
+        return EDDYI_STACK_FAULT_OVERFLOW;
+    }
+    size_t offset = (size_t)((uintptr_t)fault - (uintptr_t)slab->base);
+    size_t slot = slab->size / slab->count;
+    size_t usable = stack->size + sizeof *stack;
+    return offset < slab->size && offset % slot < slot - usable ? EDDYI_STACK_FAULT_STRAY
+                                                                : EDDYI_STACK_FAULT_NONE;
+}
+
 /* ---- stacks ---------------------------------------------------------------------------------- */
 
 /* A stack that has no record gets one. */

@@ -362,12 +362,16 @@ static const char *describe_task(const char **ret_site) {
     return eddy_task_name();
 }
 
-static bool describe_overflow(void *fault, struct eddyi_overflow_facts *ret_facts) {
+static bool describe_overflow(const void *fault, const void *sp,
+                              struct eddyi_overflow_facts *ret_facts) {
     eddy_task *task = eddyi_task_here;
-    if (task == NULL || !eddyi_stack_in_guard(task->stack, fault)) {
+    enum eddyi_stack_fault blame =
+        task == NULL ? EDDYI_STACK_FAULT_NONE : eddyi_stack_blame(task->stack, fault, sp);
+    if (blame == EDDYI_STACK_FAULT_NONE) {
         return false;
     }
     *ret_facts = (struct eddyi_overflow_facts){
+        .stray = blame == EDDYI_STACK_FAULT_STRAY,
         .name = task->name,
         .site = task->site,
         .stack_bytes = task->stack->size,

@@ -13,6 +13,14 @@
  *     eddy_future *f = eddy_task_start(hello, "future", 0);
  *     int64_t n = eddy_await(f);                           (futures/future.h)
  *
+ * A task's stack is 256 KiB, of which only what is touched takes memory; eddy_loop_opts gives
+ * another size (stack_size_bytes). Large arrays belong elsewhere: on the heap, or in the caller.
+ * Below a stack lies a guard, and eddy_main names the task that runs into it. A frame larger than
+ * the guard, of an array of 300 KiB, steps over it unless it is compiled with
+ * -fstack-clash-protection, which pkg-config and the CMake package pass on: then it is named too,
+ * and otherwise it ends the program when it next suspends, if not before, after it has written to
+ * another task's stack.
+ *
  * Rules that hold for every suspending call of the library: outside of a task it returns
  * EDDY_ENOTASK; in a cancelled scope it returns -ECANCELED or -ETIME before it does anything; each
  * one is charged to the turn's budget, so that no task that never really waits starves the others.

@@ -19,14 +19,17 @@
 static _Thread_local struct eddyi_stack *running;
 static _Thread_local struct eddyi_fiber here;
 static _Thread_local struct eddyi_fiber fiber;
-static struct eddyi_overflow_facts facts = {"import", "load.c:42", 256 * 1024};
+static struct eddyi_overflow_facts facts = {"import", "load.c:42", 256 * 1024, false};
 static uint8_t guard = EDDYI_STACK_GUARD_REGION;
 
-static bool describe(void *fault, struct eddyi_overflow_facts *ret_facts) {
-    if (running == NULL || !eddyi_stack_in_guard(running, fault)) {
+static bool describe(const void *fault, const void *sp, struct eddyi_overflow_facts *ret_facts) {
+    enum eddyi_stack_fault blame =
+        running == NULL ? EDDYI_STACK_FAULT_NONE : eddyi_stack_blame(running, fault, sp);
+    if (blame == EDDYI_STACK_FAULT_NONE) {
         return false;
     }
     *ret_facts = facts;
+    ret_facts->stray = blame == EDDYI_STACK_FAULT_STRAY;
     return true;
 }
 
@@ -52,10 +55,19 @@ static void touch_null(void *arg) {
     eddyi_fiber_switch_last(&fiber, &here);
 }
 
+static struct eddyi_stack *below; /* the neighbour's */
+
+static void touch_neighbours_guard(void *arg) {
+    (void)arg;
+    ((volatile char *)below->low)[-1] = 1;
+    eddyi_fiber_switch_last(&fiber, &here);
+}
+
 static void run_on_stack(void (*entry)(void *arg)) {
     struct eddyi_stack_pool pool;
     eddyi_stack_pool_init(&pool, 0);
     pool.guard = guard;
+    CHECK_OK(eddyi_stack_get(&pool, &below));
     CHECK_OK(eddyi_stack_get(&pool, &running));
     eddyi_overflow_describe = describe;
     eddyi_fiber_init_thread(&here);
@@ -95,6 +107,17 @@ TEST(an_overflow_is_reported_with_name_and_place) {
                            "stack of 256 KiB\n");
 }
 
+static void stray(void) {
+    CHECK_OK(eddyi_overflow_install());
+    run_on_stack(touch_neighbours_guard);
+}
+
+TEST(an_access_to_a_neighbours_guard_is_reported_as_what_it_is) {
+    struct death death = death_of(stray);
+    check_reported(&death, "eddy: stray access to another task's stack in task \"import\" (spawned "
+                           "at load.c:42), stack of 256 KiB\n");
+}
+
 TEST(an_overflow_into_pages_is_reported_too) {
     guard = EDDYI_STACK_GUARD_PAGES;
     struct death death = death_of(overflow);
@@ -103,10 +126,10 @@ TEST(an_overflow_into_pages_is_reported_too) {
 }
 
 TEST(a_task_without_name_or_place_is_reported_without) {
-    facts = (struct eddyi_overflow_facts){"", NULL, 0};
+    facts = (struct eddyi_overflow_facts){.name = ""};
     struct death death = death_of(overflow);
     check_reported(&death, "eddy: stack overflow in a task, stack of 0 KiB\n");
-    facts = (struct eddyi_overflow_facts){NULL, "x.c:1", (size_t)1 << 40};
+    facts = (struct eddyi_overflow_facts){.site = "x.c:1", .stack_bytes = (size_t)1 << 40};
     death = death_of(overflow);
     check_reported(&death,
                    "eddy: stack overflow in a task (spawned at x.c:1), stack of 1073741824 KiB\n");
@@ -167,8 +190,10 @@ TEST(a_fault_before_there_are_tasks_ends_the_process) {
 /* --- signals that are sent -------------------------------------------------------------------- */
 
 /* Not to be asked: no address comes with a signal that was sent. */
-static bool describe_anything(void *fault, struct eddyi_overflow_facts *ret_facts) {
+static bool describe_anything(const void *fault, const void *sp,
+                              struct eddyi_overflow_facts *ret_facts) {
     (void)fault;
+    (void)sp;
     *ret_facts = facts;
     return true;
 }

@@ -272,6 +272,51 @@ TEST(an_address_is_in_the_guard_just_below_the_stack) {
     eddyi_stack_pool_done(&pool);
 }
 
+TEST(a_fault_is_blamed_by_its_address_and_the_stack_pointer) {
+    struct eddyi_stack_pool pool;
+    eddyi_stack_pool_init(&pool, 0);
+    struct eddyi_stack *lower = get(&pool);
+    struct eddyi_stack *stack = get(&pool);
+    struct eddyi_stack *upper = get(&pool);
+    uintptr_t low = (uintptr_t)stack->low;
+    const uintptr_t far = 1024 * 1024;
+    const struct {
+        uintptr_t fault, sp;
+        enum eddyi_stack_fault blame;
+    } cases[] = {
+        {low - 1, low + 100, EDDYI_STACK_FAULT_OVERFLOW},
+        {low - 1, 0, EDDYI_STACK_FAULT_OVERFLOW},
+        {low - pool.guard_size, low - pool.guard_size, EDDYI_STACK_FAULT_OVERFLOW},
+        /* A frame that ends far below: touched at its end, in the middle, by a call. */
+        {low - 9 * far, low - 9 * far, EDDYI_STACK_FAULT_OVERFLOW},
+        {low - 8 * far, low - 9 * far, EDDYI_STACK_FAULT_OVERFLOW},
+        {low - 9 * far - 8, low - 9 * far, EDDYI_STACK_FAULT_OVERFLOW},
+        /* Something else in such a frame, and a stack that is none of ours. */
+        {8, low - 9 * far, EDDYI_STACK_FAULT_NONE},
+        {low + 2 * far * far, low - 9 * far, EDDYI_STACK_FAULT_NONE},
+        {low - 999 * far, low - 999 * far, EDDYI_STACK_FAULT_NONE},
+        {8, low + 100, EDDYI_STACK_FAULT_NONE},
+        {8, 0, EDDYI_STACK_FAULT_NONE},
+        /* The guards of others, and what lies between. */
+        {(uintptr_t)upper->low - 1, low + 100, EDDYI_STACK_FAULT_STRAY},
+        {(uintptr_t)upper->low - pool.guard_size, low + 100, EDDYI_STACK_FAULT_STRAY},
+        {(uintptr_t)upper->low - pool.guard_size - 1, low + 100, EDDYI_STACK_FAULT_NONE},
+        {(uintptr_t)upper->low, low + 100, EDDYI_STACK_FAULT_NONE},
+        {(uintptr_t)lower->low - 1, low + 100, EDDYI_STACK_FAULT_STRAY},
+        {(uintptr_t)lower->low - 1, low - far, EDDYI_STACK_FAULT_OVERFLOW},
+        {(uintptr_t)lower->low - pool.guard_size - 1, low + 100, EDDYI_STACK_FAULT_NONE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CHECK_EQ(eddyi_stack_blame(stack, (void *)cases[i].fault, (void *)cases[i].sp),
+                 cases[i].blame);
+    }
+    CHECK(eddyi_stack_check(stack)); /* this is no task's stack, and nobody's business */
+    eddyi_stack_put(&pool, upper);
+    eddyi_stack_put(&pool, stack);
+    eddyi_stack_put(&pool, lower);
+    eddyi_stack_pool_done(&pool);
+}
+
 /* The kinds that `count` stacks have. */
 static void count_kinds(struct eddyi_stack **stacks, int count, int ret_kinds[3]) {
     memset(ret_kinds, 0, 3 * sizeof ret_kinds[0]);
