@@ -419,22 +419,20 @@ int eddy_loop_fd(eddy_loop *loop) {
 }
 
 static void stop_here(struct eddyi_ready *ready) {
-    struct post *post = EDDYI_CONTAINER(ready, struct post, ready);
-    ((eddy_loop *)post->arg)->stopping = true;
-    eddyi_free(post);
+    eddy_loop *loop = EDDYI_CONTAINER(ready, eddy_loop, stop);
+    /* Before the stop takes effect: one that finds it still queued is part of it. */
+    atomic_store(&loop->stop_queued, false);
+    loop->stopping = true;
 }
 
 void eddy_loop_stop(eddy_loop *loop) {
     if (eddyi_loop_here == loop) {
         loop->stopping = true;
-        return;
+    } else if (loop->pid == getpid() && !atomic_exchange(&loop->stop_queued, true)) {
+        /* In the queue, and no flag that the loop looks at: after what this thread has posted. */
+        loop->stop.run = stop_here;
+        eddyi_loop_ready_from_any(loop, &loop->stop);
     }
-    struct post *post = eddyi_alloc(sizeof *post);
-    if (post == NULL) {
-        return;
-    }
-    *post = (struct post){.ready.run = stop_here, .arg = loop};
-    eddyi_loop_ready_from_any(loop, &post->ready);
 }
 
 void eddyi_stopper_add(eddy_loop *loop, struct eddyi_stopper *stopper) {

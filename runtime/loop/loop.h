@@ -123,8 +123,9 @@ EDDY_API int eddy_loop_fd(eddy_loop *loop);
 /**
  * Make eddy_loop_run return after its present turn, tasks or not. A later run goes on.
  *
- * Shape:   stopping a loop that does not run makes its next run return after one turn.
- * Owns:    nothing.
+ * Shape:   stopping a loop that does not run makes its next run return after one turn. What the
+ *          calling thread has posted before is called first. In a forked child nothing happens.
+ * Owns:    nothing; allocates nothing.
  * Errors:  none.
  * Threads: any thread.
  * Cancel:  does not suspend.

@@ -86,6 +86,8 @@ struct eddy_loop {
     /* 1 between the last look at `remote` and the end of wait */
     _Atomic int sleeping;
     _Atomic unsigned wakers; /* threads inside eddyi_loop_ready_from_any */
+    struct eddyi_ready stop; /* eddy_loop_stop from another thread */
+    _Atomic bool stop_queued;
 
     struct eddyi_list stoppers; /* struct eddyi_stopper */
     uint64_t live;              /* tasks and others for whose end `run` waits */

@@ -3,8 +3,10 @@
 #include <pthread.h>
 #include <string.h>
 
+#include <eddy/runtime/base/memory.h>
 #include <eddy/runtime/loop/loop_impl.h>
 #include <eddy/runtime/sync/event.h>
+#include <eddy/runtime/task/task.h>
 
 #include "test.h"
 
@@ -85,6 +87,51 @@ TEST(a_turn_runs_no_more_items_than_its_budget) {
         }
         CHECK_OK(eddy_loop_run(loop));
         CHECK(most_in_turn <= EDDYI_LOOP_TURN_CALLS); /* or the time ended it before */
+    }
+    eddy_loop_free(loop);
+}
+
+/* ---- stop ------------------------------------------------------------------------------------ */
+
+static int arrivals;
+
+static void count_arrival(void *arg) {
+    (void)arg;
+    arrivals++;
+}
+
+/* Twice, as soon as the loop runs, and without memory. */
+static void *post_and_stop(void *arg) {
+    CHECK_OK(eddy_loop_post(arg, count_arrival, NULL));
+    eddy_memory_fail_at(1, true);
+    eddy_loop_stop(arg);
+    eddy_loop_stop(arg);
+    CHECK_EQ(eddy_memory_fail_at(0, false), 0);
+    return NULL;
+}
+
+static pthread_t stopper;
+
+static int64_t sleep_until_cancelled(void *arg) {
+    if (arg != NULL) {
+        CHECK_EQ(pthread_create(&stopper, NULL, post_and_stop, arg), 0);
+    }
+    return eddy_sleep(EDDY_NEVER);
+}
+
+TEST(a_loop_is_stopped_from_another_thread_without_memory) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    for (int round = 1; round <= 20; round++) {
+        CHECK_ERR(eddy_loop_call(loop, sleep_until_cancelled, loop), -ECANCELED);
+        CHECK_EQ(pthread_join(stopper, NULL), 0);
+        CHECK_EQ(arrivals, round);
+        /* Before the loop runs: then it does one turn. */
+        CHECK_EQ(pthread_create(&stopper, NULL, post_and_stop, loop), 0);
+        CHECK_EQ(pthread_join(stopper, NULL), 0);
+        CHECK_OK(eddy_spawn_on(loop, sleep_until_cancelled, NULL, 0));
+        CHECK_EQ(eddy_loop_run(loop), 1);
+        arrivals--;
     }
     eddy_loop_free(loop);
 }
