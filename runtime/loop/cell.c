@@ -82,6 +82,8 @@ static void agenda_begin(struct eddyi_agenda *own) {
 }
 
 static void ask(eddy_future *cell) {
+    /* Before the look at the code: who raises it later asks again. */
+    atomic_store(&cell->cancel_queued, 0);
     if (!eddyi_cell_is_done(cell)) {
         cell->class->cancel(cell, atomic_load(&cell->cancel_code));
     }
@@ -133,8 +135,9 @@ bool eddyi_cell_is_cancelled(const eddy_future *cell) {
     if (!eddyi_cell_is_done(cell)) {
         return false;
     }
-    int asked = atomic_load_explicit(&cell->cancel_code, memory_order_relaxed);
-    return cell->result == -ECANCELED || (asked != 0 && cell->result == asked);
+    return cell->result == -ECANCELED ||
+           (cell->result == -ETIME &&
+            atomic_load_explicit(&cell->cancel_timed, memory_order_relaxed) != 0);
 }
 
 static void tell_unobserved(const eddy_future *cell, eddy_loop *loop) {
@@ -233,10 +236,19 @@ static void cancel_at_home(struct eddyi_ready *ready) {
     eddyi_cell_unref(cell);
 }
 
+/* Whether the code is new: a cancel outranks a deadline, and counts after one. */
+static bool raise_code(eddy_future *cell, int code) {
+    int asked = 0;
+    if (code == -ETIME) {
+        atomic_store_explicit(&cell->cancel_timed, 1, memory_order_relaxed);
+        return atomic_compare_exchange_strong(&cell->cancel_code, &asked, code);
+    }
+    return atomic_exchange(&cell->cancel_code, -ECANCELED) != -ECANCELED;
+}
+
 void eddyi_cell_cancel(eddy_future *cell, int code) {
-    int none = 0;
-    if (cell->class->cancel == NULL || eddyi_cell_is_done(cell) ||
-        !atomic_compare_exchange_strong(&cell->cancel_code, &none, code)) {
+    if (cell->class->cancel == NULL || eddyi_cell_is_done(cell) || !raise_code(cell, code) ||
+        atomic_exchange(&cell->cancel_queued, 1) != 0) {
         return;
     }
     eddyi_cell_ref(cell);

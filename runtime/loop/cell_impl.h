@@ -41,7 +41,8 @@ struct eddyi_waiter {
 struct eddyi_cell_class {
     const char *kind; /* "task", "operation", "promise": for dumps */
     /* Asks, on the thread `home` names; NULL: cannot be cancelled. `code`: -ECANCELED or -ETIME.
-     * Never suspends. */
+     * Never suspends. May be called again, with the same code or with -ECANCELED after -ETIME;
+     * without a home also on two threads at once. */
     void (*cancel)(eddy_future *cell, int code);
     void (*free)(eddy_future *cell); /* the last reference is gone */
 };
@@ -50,10 +51,13 @@ struct eddy_future {
     _Atomic uint32_t refs;
     _Atomic uint8_t done;     /* 0 PENDING, 1 DONE; set under `lock`, read with acquire */
     _Atomic uint8_t observed; /* somebody has read the result */
-    _Atomic int cancel_code;  /* 0, or the code with which a cancel was asked */
-    struct eddyi_spin lock;   /* guards waiters and the step to DONE */
-    int64_t result;           /* valid when DONE */
-    void *payload;            /* owned until taken; NULL for none */
+    /* `cancel_message` is under way, and will find whatever code there is then */
+    _Atomic uint8_t cancel_queued;
+    _Atomic uint8_t cancel_timed; /* -ETIME was among the codes */
+    _Atomic int cancel_code;      /* 0, or the strongest code with which a cancel was asked */
+    struct eddyi_spin lock;       /* guards waiters and the step to DONE */
+    int64_t result;               /* valid when DONE */
+    void *payload;                /* owned until taken; NULL for none */
     size_t payload_len;
     void (*dispose)(void *payload); /* frees the payload; NULL with no payload */
     struct eddyi_list waiters;      /* struct eddyi_waiter */
@@ -87,9 +91,9 @@ bool eddyi_cell_wait(eddy_future *cell, struct eddyi_waiter *waiter);
 /* Takes a waiter back; false when it has been woken, or its `later` has been or will be called. No
  * `wake` touches the waiter any more when this returns. Any thread. */
 bool eddyi_cell_unwait(eddy_future *cell, struct eddyi_waiter *waiter);
-/* Asks the producer to end early, with -ECANCELED or -ETIME. Any thread; only the first ask counts,
- * and a cell that is DONE takes no notice. From within an end or a cancel the producer is asked a
- * little later. */
+/* Asks the producer to end early, with -ECANCELED or -ETIME. Any thread; a code counts once,
+ * -ETIME only as the first, and a cell that is DONE takes no notice. From within an end or a cancel
+ * the producer is asked a little later. */
 void eddyi_cell_cancel(eddy_future *cell, int code);
 struct eddyi_agenda;
 /* Before and after a call of a user's function that an end or a cancel leads to. */

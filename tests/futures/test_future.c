@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/futures/future.h>
 
+#include <eddy/runtime/loop/cell_impl.h>
+
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -610,6 +612,77 @@ TEST(a_plain_thread_starts_awaits_and_releases_on_a_loop) {
     eddy_future_release(f);
     CHECK_EQ(cancels, 1);
     other_loop_stop(&other);
+}
+
+/* ---- a cancel after a deadline --------------------------------------------------------------- */
+
+struct codes {
+    _Atomic int first;
+    _Atomic int second;
+};
+
+static int64_t note_both_codes(void *arg) {
+    struct codes *codes = arg;
+    codes->first = eddy_sleep(EDDY_NEVER);
+    int code;
+    do {
+        code = eddy_yield();
+    } while (code == codes->first);
+    codes->second = code;
+    return code;
+}
+
+static void check_both_codes(eddy_loop *loop) {
+    struct codes codes = {0};
+    eddy_scope s;
+    CHECK_OK(eddy_scope_enter(&s, &(eddy_scope_opts){.timeout_ns = EDDY_MS}));
+    eddy_future *f = eddy_task_start_on(loop, note_both_codes, &codes, 0);
+    while (codes.first == 0) {
+        eddy_yield();
+    }
+    CHECK_OK(eddy_scope_cancel(&s));
+    while (codes.second == 0) {
+        eddy_yield();
+    }
+    CHECK_EQ(codes.first, -ETIME);
+    CHECK_EQ(codes.second, -ECANCELED);
+    while (!eddy_future_done(f)) {
+        eddy_yield();
+    }
+    CHECK(eddy_future_cancelled(f));
+    CHECK_EQ(eddy_scope_leave(&s, 0), 0);
+}
+
+LOOP_TEST(a_cancel_outranks_a_deadline_that_came_before_it_on_every_loop) {
+    struct other_loop other;
+    other_loop_start(&other);
+    for (int i = 0; i < 20; i++) {
+        check_both_codes(NULL);
+        check_both_codes(other.loop);
+    }
+    other_loop_stop(&other);
+}
+
+static int64_t note_both_and_give_the_first(void *arg) {
+    CHECK_ERR(note_both_codes(arg), -ECANCELED);
+    return -ETIME;
+}
+
+LOOP_TEST(a_future_that_ends_with_its_deadline_is_cancelled_also_after_a_cancel) {
+    struct codes codes = {0};
+    eddy_future *f = eddy_task_start(note_both_and_give_the_first, &codes, 0);
+    CHECK_OK(eddy_yield());
+    eddyi_cell_cancel(f, -ETIME);
+    CHECK_OK(eddy_yield());
+    eddyi_cell_cancel(f, -ETIME); /* again is fine */
+    CHECK_OK(eddy_future_cancel(f));
+    eddyi_cell_cancel(f, -ETIME); /* and weaker by now */
+    CHECK_ERR(eddy_await(f), -ETIME);
+    CHECK(eddy_future_cancelled(f));
+    f = eddy_sleep_start(EDDY_NEVER); /* ends at once, and is asked no second time */
+    eddyi_cell_cancel(f, -ETIME);
+    CHECK_ERR(eddy_await(f), -ETIME);
+    CHECK_ERR(eddy_future_cancel(f), -EALREADY);
 }
 
 /* ---- failures that nobody looks at ----------------------------------------------------------- */
