@@ -319,6 +319,7 @@ static const struct row {
     {"eddy_http_connection", NULL, "returns when its connection has ended"},
     {"eddy_http_request_read", NULL, "reads its stream"},
     {"eddy_http_request_body", NULL, "is eddy_http_request_read, over and over"},
+    {"eddy_http_respond", NULL, "writes its stream"},
     {"eddy_http_response_body", NULL, "writes its stream"},
     {"eddy_http_response_write", NULL, "writes its stream"},
     {"eddy_http_response_copy", NULL, "writes its stream"},
