@@ -2,7 +2,6 @@
 #include <eddy/runtime/task/fiber_impl.h>
 
 #ifdef EDDYI_ASAN
-#include <pthread.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef EDDYI_TSAN
@@ -13,6 +12,20 @@
 #endif
 
 #ifdef EDDYI_ASAN
+/* The fiber that this thread's last switch left. AddressSanitizer knows the bounds of a thread's own
+ * stack, and says them to whoever is switched to from there. */
+static _Thread_local struct eddyi_fiber *left;
+
+__attribute__((no_sanitize_address)) static void arrive(void *fake) {
+    const void *low;
+    size_t size;
+    __sanitizer_finish_switch_fiber(fake, &low, &size);
+    if (left->of_thread) {
+        left->stack_low = (char *)(uintptr_t)low;
+        left->stack_size = size;
+    }
+}
+
 /* On top of a new fiber's stack: what to begin with once AddressSanitizer knows where we are. */
 struct beginning {
     void (*entry)(void *arg);
@@ -21,22 +34,13 @@ struct beginning {
 
 __attribute__((no_sanitize_address)) static void begin(void *arg) {
     struct beginning *beginning = arg;
-    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+    arrive(NULL);
     beginning->entry(beginning->arg);
 }
 #endif
 
 void eddyi_fiber_init_thread(struct eddyi_fiber *fiber) {
     *fiber = (struct eddyi_fiber){.of_thread = true};
-#ifdef EDDYI_ASAN
-    /* Asked only here, because for the main thread it reads /proc/self/maps. */
-    pthread_attr_t attributes;
-    void *low;
-    EDDY_ASSERT(pthread_getattr_np(pthread_self(), &attributes) == 0);
-    EDDY_ASSERT(pthread_attr_getstack(&attributes, &low, &fiber->stack_size) == 0);
-    fiber->stack_low = low;
-    pthread_attr_destroy(&attributes);
-#endif
 #ifdef EDDYI_TSAN
     fiber->tsan = __tsan_get_current_fiber();
 #endif
@@ -76,6 +80,7 @@ static void *known_as(struct eddyi_fiber *fiber) {
  * what stands between the announcement and the jump must call nothing. */
 void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to) {
 #ifdef EDDYI_ASAN
+    left = from;
     __sanitizer_start_switch_fiber(&from->asan_fake, to->stack_low, to->stack_size);
 #endif
 #ifdef EDDYI_TSAN
@@ -84,12 +89,13 @@ void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *
 #endif
     eddyi_fiber_jump(from, to);
 #ifdef EDDYI_ASAN
-    __sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
+    arrive(from->asan_fake);
 #endif
 }
 
 void eddyi_fiber_switch_last(struct eddyi_fiber *from, struct eddyi_fiber *to) {
 #ifdef EDDYI_ASAN
+    left = from;
     /* NULL: its fake frames are freed. */
     __sanitizer_start_switch_fiber(NULL, to->stack_low, to->stack_size);
 #endif
