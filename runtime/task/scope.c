@@ -32,6 +32,7 @@ void eddyi_scope_init(struct eddyi_scope *scope, struct eddyi_scope *parent, edd
     scope->cancelled = false;
     scope->entered = true;
     scope->succeeded = false;
+    scope->failed = false;
     scope->joiner = NULL;
     scope->deadline_ns = EDDY_NEVER;
     scope->timer.armed = false;
@@ -175,6 +176,7 @@ void eddyi_scope_child_ended(struct eddyi_scope *scope, int64_t result, int canc
     if (result < 0 && !obeyed) {
         record_failure(scope, result, site, name);
         if (scope->policy == EDDY_SCOPE_ALL && scope->own == 0) {
+            scope->failed = true;
             eddyi_scope_raise(scope, -ECANCELED);
         }
     } else if (result >= 0 && scope->policy == EDDY_SCOPE_ANY && !scope->succeeded) {
@@ -223,6 +225,21 @@ void eddyi_scope_join(struct eddyi_scope *scope) {
     }
     scope->joiner = NULL;
     end_futures(scope);
+}
+
+static int64_t verdict(const struct eddyi_scope *scope, int64_t result) {
+    if (scope->succeeded) {
+        return scope->success;
+    }
+    return scope->failure_count > 0 ? scope->failures[0].error : result;
+}
+
+int64_t eddyi_scope_end_root(struct eddyi_scope *root, int64_t result, int *ret_cancelled) {
+    bool own_failure = result < 0 && root->failure_count == 0 && result != root->effective;
+    *ret_cancelled = root->failed ? root->parent->effective : root->effective;
+    eddyi_scope_raise(root, -ECANCELED);
+    eddyi_scope_join(root);
+    return own_failure ? result : verdict(root, result);
 }
 
 void eddyi_scope_own(eddy_future *cell, const void *place) {
@@ -292,13 +309,6 @@ int eddy_scope_enter_from(const char *site, eddy_scope *public_scope, const eddy
         }
     }
     return 0;
-}
-
-static int64_t verdict(const struct eddyi_scope *scope, int64_t result) {
-    if (scope->succeeded) {
-        return scope->success;
-    }
-    return scope->failure_count > 0 ? scope->failures[0].error : result;
 }
 
 int64_t eddy_scope_leave(eddy_scope *public_scope, int64_t result) {

@@ -40,6 +40,7 @@ struct __attribute__((may_alias)) eddyi_scope {
     bool cancelled;             /* by eddy_scope_cancel on this very scope */
     bool entered;               /* between enter and leave */
     bool succeeded;             /* EDDY_SCOPE_ANY: `success` is valid */
+    bool failed;                /* `own` is there because a task of it failed */
     struct eddy_task *joiner;   /* parked in leave until running is 0 */
     struct eddyi_list spawners; /* tasks parked at the limit, struct spawner in scope.c */
     int64_t deadline_ns;        /* its own; EDDY_NEVER */
@@ -67,6 +68,10 @@ void eddyi_scope_limit(struct eddyi_scope *scope);
 void eddyi_scope_raise(struct eddyi_scope *scope, int code);
 /* Waits until no spawned task is left, then releases the futures. Not refused by a cancel. */
 void eddyi_scope_join(struct eddyi_scope *scope);
+/* A task's root, which has returned `result`: ends what the task has left in it and gives the
+ * task's result, which is that of a scope that is left with `result`. *ret_cancelled is the code
+ * under which the task stood, without the cancel that follows on a failure in the root itself. */
+int64_t eddyi_scope_end_root(struct eddyi_scope *root, int64_t result, int *ret_cancelled);
 /* A spawned task of the scope has ended. `cancelled` is the code that the task itself stood
  * under. */
 void eddyi_scope_child_ended(struct eddyi_scope *scope, int64_t result, int cancelled,

@@ -156,10 +156,34 @@ static void wake_from_afar(struct eddyi_ready *ready) {
     eddyi_task_wake(task);
 }
 
+/* A task that eddy_loop_call waits for. */
+struct call {
+    eddy_task_fn fn;
+    void *arg;
+    int64_t result;
+    bool done;
+};
+
+static int64_t run_call(void *arg) {
+    struct call *call = arg;
+    return call->fn(call->arg);
+}
+
+/* Its result is the caller's, and no failure of the loop's. */
+static void end_call(eddy_task *task) {
+    struct call *call = task->arg;
+    call->result = task->result;
+    call->done = true;
+    task->result = 0;
+}
+
 /* The task has nothing left in it: tells whoever waits for its result. */
 static void report(eddy_task *task, int cancelled) {
     struct eddyi_scope *parent = task->root.parent;
     eddyi_scope_done(&task->root);
+    if (EDDYI_UNLIKELY(task->fn == run_call)) {
+        end_call(task);
+    }
     if (task->cell != NULL) {
         eddyi_task_cell_ended(task);
     } else if (task->remote != NULL) {
@@ -185,9 +209,9 @@ static void run(void *arg) {
         panic_of_scope(task->scope);
     }
     int cancelled = task->root.effective;
-    if (task->root.running > 0 || !eddyi_list_empty(&task->root.futures)) {
-        eddyi_scope_raise(&task->root, -ECANCELED);
-        eddyi_scope_join(&task->root);
+    if (task->root.running > 0 || task->root.failure_count > 0 ||
+        !eddyi_list_empty(&task->root.futures)) {
+        task->result = eddyi_scope_end_root(&task->root, task->result, &cancelled);
     }
     /* Before the report: what a value's end touches may belong to whoever hears of it. */
     eddyi_local_done(task);
@@ -271,20 +295,6 @@ void eddyi_task_park(eddy_task *task, struct eddyi_wait *wait) {
 }
 
 /* ---- the door from main ---------------------------------------------------------------------- */
-
-struct call {
-    eddy_task_fn fn;
-    void *arg;
-    int64_t result;
-    bool done;
-};
-
-static int64_t run_call(void *arg) {
-    struct call *call = arg;
-    call->result = call->fn(call->arg);
-    call->done = true;
-    return 0;
-}
 
 int64_t eddy_loop_call(eddy_loop *loop, eddy_task_fn fn, void *arg) {
     if (loop == NULL || fn == NULL) {

@@ -21,6 +21,10 @@
  * and otherwise it ends the program when it next suspends, if not before, after it has written to
  * another task's stack.
  *
+ * A task is a scope of its own (runtime/task/scope.h). What it spawned outside of every scope that
+ * it entered is cancelled and joined when it returns; and when one of those tasks fails, the task
+ * is cancelled and its result is that failure, whatever it returns.
+ *
  * Rules that hold for every suspending call of the library: outside of a task it returns
  * EDDY_ENOTASK; in a cancelled scope it returns -ECANCELED or -ETIME before it does anything; each
  * one is charged to the turn's budget, so that no task that never really waits starves the others.

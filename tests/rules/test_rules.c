@@ -158,6 +158,55 @@ TEST(rule_04_a_failure_that_nobody_observes_reaches_a_hook) {
     CHECK_EQ(unobserved, 1);
 }
 
+/* Spawns one that fails and waits: gives what `arg` points to, or what the wait gave. */
+static int64_t spawns_who_fails(void *arg) {
+    CHECK_OK(eddy_spawn(fails, NULL, 0));
+    int r = eddy_sleep(EDDY_NEVER);
+    CHECK_ERR(r, -ECANCELED);
+    return arg != NULL ? *(const int64_t *)arg : r;
+}
+
+/* The same, but has returned before the other begins. */
+static int64_t leaves_a_failure(void *arg) {
+    CHECK_OK(eddy_spawn(fails, NULL, 0));
+    return arg != NULL ? *(const int64_t *)arg : 0;
+}
+
+LOOP_TEST(rule_04_a_tasks_result_is_the_failure_of_what_it_spawned) {
+    int64_t results[] = {0, 7, -EPIPE};
+    eddy_scope scope;
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_ERR(eddy_await(eddy_task_start(spawns_who_fails, &results[i], 0)), -EIO);
+        CHECK_EQ(eddy_await(eddy_task_start(leaves_a_failure, &results[i], 0)),
+                 results[i] < 0 ? results[i] : -EIO);
+    }
+    CHECK_ERR(eddy_await(eddy_task_start(spawns_who_fails, NULL, 0)), -EIO);
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(spawns_who_fails, NULL, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, eddy_sleep(EDDY_NEVER)), -EIO);
+    CHECK_EQ(eddy_scope_failure_count(&scope), 1);
+    CHECK_EQ(eddy_scope_failure_at(&scope, 0)->error, -EIO);
+}
+
+TEST(rule_04_a_failure_below_a_task_of_the_loop_reaches_the_hook_or_the_caller) {
+    eddy_loop *loop;
+    int64_t well = 0;
+    CHECK_OK(eddy_loop_new(&(eddy_loop_opts){.on_unobserved = on_unobserved}, &loop));
+    CHECK_OK(eddy_spawn_on(loop, fails, NULL, 0));
+    CHECK_OK(eddy_loop_run(loop));
+    CHECK_EQ(unobserved, 1);
+    CHECK_OK(eddy_spawn_on(loop, spawns_who_fails, NULL, 0));
+    CHECK_OK(eddy_spawn_on(loop, spawns_who_fails, &well, 0));
+    CHECK_OK(eddy_spawn_on(loop, leaves_a_failure, NULL, 0));
+    CHECK_OK(eddy_loop_run(loop));
+    CHECK_EQ(unobserved, 4);
+    CHECK_ERR(eddy_loop_call(loop, spawns_who_fails, NULL), -EIO);
+    CHECK_ERR(eddy_loop_call(loop, leaves_a_failure, NULL), -EIO);
+    CHECK_ERR(eddy_loop_call(loop, fails, NULL), -EIO);
+    CHECK_EQ(unobserved, 4);
+    eddy_loop_free(loop);
+}
+
 /* ---- 5. cancellation ------------------------------------------------------------------------- */
 
 LOOP_TEST(rule_05_a_cancel_is_sticky_checked_before_inline_attempts_and_never_stops_a_close) {

@@ -142,6 +142,22 @@ TEST(program_that_hears_of_unobserved_failures_itself_says_what_it_likes) {
     CHECK_EQ(unobserved, 2);
 }
 
+static int64_t spawns_who_fails(void *arg) {
+    eddy_spawn(fails_alone, arg, 0);
+    return eddy_sleep(EDDY_NEVER);
+}
+
+TEST(failure_of_what_app_spawned_is_the_programs) {
+    char wanted[256];
+    catch_stderr();
+    int status = eddy_main(spawns_who_fails, NULL, NULL);
+    const char *text = caught_stderr();
+    CHECK_EQ(status, 1);
+    snprintf(wanted, sizeof wanted, "%s: %s (EIO)\n", program_invocation_short_name,
+             eddy_error_text(-EIO));
+    CHECK_STR(text, wanted);
+}
+
 static int64_t fails_elsewhere(void *arg) {
     eddy_loop_group *group = eddy_loop_group_current();
     (void)arg;

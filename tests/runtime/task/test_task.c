@@ -425,6 +425,25 @@ LOOP_TEST(a_failure_on_another_loop_is_the_scopes_like_any_other) {
     other_loop_stop(&other);
 }
 
+static int64_t spawns_who_fails(void *seen) {
+    CHECK_OK(eddy_spawn(fails_by_name, NULL, 0));
+    *(int *)seen = eddy_sleep(EDDY_NEVER);
+    return 0;
+}
+
+LOOP_TEST(a_failure_below_a_task_on_another_loop_is_that_tasks) {
+    struct other_loop other;
+    other_loop_start(&other);
+    int seen = 0;
+    eddy_scope scope;
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn_on(other.loop, spawns_who_fails, &seen, 0));
+    CHECK_ERR(eddy_scope_leave(&scope, 0), -EIO);
+    CHECK_EQ(seen, -ECANCELED);
+    CHECK_ERR(eddy_await(eddy_task_start_on(other.loop, spawns_who_fails, &seen, 0)), -EIO);
+    other_loop_stop(&other);
+}
+
 struct crowded {
     eddy_barrier pairs;
     _Atomic int now;
