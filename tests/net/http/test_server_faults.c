@@ -322,7 +322,6 @@ LOOP_TEST(a_handler_that_fails_before_anything_has_left_gives_500) {
     }
     stop(&scope);
     CHECK_EQ(site.errors, sizeof stages); /* the client has its answer, and the program hears */
-    CHECK_EQ(site.error, EDDY_EHTTP_RESPONSE);
 }
 
 LOOP_TEST(a_handler_that_fails_later_cuts_the_line) {
