@@ -4,7 +4,7 @@
  *
  * Shows:  a group whose first loop is never run, eddy_task_start_on from threads, eddy_await on a
  *         plain thread, an end in order.
- * Needs:  Linux 5.10 or later.
+ * Needs:  Linux 5.10 or later; on the simulation a group has one loop only.
  * Run:    ./13_threads
  * Expect: three answers, 10, 20 and 30, and "done"
  */
