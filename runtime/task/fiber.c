@@ -12,8 +12,8 @@
 #endif
 
 #ifdef EDDYI_ASAN
-/* The fiber that this thread's last switch left. AddressSanitizer knows the bounds of a thread's own
- * stack, and says them to whoever is switched to from there. */
+/* The fiber that this thread's last switch left. AddressSanitizer knows the bounds of a thread's
+ * own stack, and says them to whoever is switched to from there. */
 static _Thread_local struct eddyi_fiber *left;
 
 __attribute__((no_sanitize_address)) static void arrive(void *fake) {
