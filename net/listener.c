@@ -252,6 +252,7 @@ int eddyi_listener_again(eddy_loop *loop, const eddy_listener *first,
 }
 
 void eddyi_listener_discard(eddy_listener *listener) {
+    /* Of a loop on which nobody has accepted. */
     listener->loop->host->close(listener->loop->host->ctx, listener->handle.fd);
     free_listener(listener);
 }
@@ -333,7 +334,7 @@ bool eddyi_listener_passed_over(int64_t error) {
     }
 }
 
-/* The memory for the next connection, before it is accepted: without it the connection waits. */
+/* The memory for the next connection, before it is accepted. */
 static int reserve(eddy_listener *listener) {
     if (listener->spare != NULL) {
         return 0;
@@ -360,9 +361,34 @@ static struct eddyi_op accept_op(eddy_listener *listener) {
     return (struct eddyi_op){.kind = EDDYI_OP_ACCEPT, .handle = &listener->handle};
 }
 
+/* Whether there is memory for a connection is only of interest when there is a connection: without
+ * it that one is kept for the next call, and while nobody comes nothing has failed. */
+static int64_t keep_without_memory(eddy_listener *listener, int64_t fd) {
+    if (fd < 0) {
+        return fd;
+    }
+    int r = reserve(listener);
+    if (r < 0) {
+        listener->keeps = true;
+        listener->kept = (int)fd;
+        return r;
+    }
+    return fd;
+}
+
+static int64_t take_kept(eddy_listener *listener) {
+    int r = reserve(listener);
+    if (r < 0) {
+        return r;
+    }
+    listener->keeps = false;
+    return listener->kept;
+}
+
 /* With `accepting` set: a close waits for us. */
 static int64_t accept_one(eddy_listener *listener, eddy_task *task) {
-    int64_t r = reserve(listener);
+    int64_t r = 0;
+    (void)reserve(listener); /* while there is some */
     for (int i = 0; r == 0 && !listener->closing; i++) {
         struct eddyi_op op = accept_op(listener);
         r = eddyi_task_op(task, &op, "accept", false);
@@ -388,7 +414,8 @@ int eddy_listener_accept(eddy_listener *listener, eddy_stream **ret_stream) {
     listener->accepting = true;
     int64_t fd = eddyi_task_enter(&task);
     if (fd == 0) {
-        fd = accept_one(listener, task);
+        fd = listener->keeps ? take_kept(listener) : accept_one(listener, task);
+        fd = keep_without_memory(listener, fd);
     }
     listener->accepting = false;
     if (listener->closer != NULL) {
@@ -407,7 +434,8 @@ int eddy_listener_accept_try(eddy_listener *listener, eddy_stream **ret_stream) 
     if (listener->closing || listener->accepting) {
         return listener->closing ? EDDY_ECLOSED : -EBUSY;
     }
-    int64_t fd = reserve(listener);
+    int64_t fd = listener->keeps ? take_kept(listener) : 0;
+    (void)reserve(listener);
     for (int i = 0; fd == 0; i++) {
         struct eddyi_op op = accept_op(listener);
         fd = eddyi_op_attempt(listener->loop, &op);
@@ -416,6 +444,7 @@ int eddy_listener_accept_try(eddy_listener *listener, eddy_stream **ret_stream) 
         }
         fd = 0;
     }
+    fd = keep_without_memory(listener, fd);
     return fd < 0 ? (int)fd : welcome(listener, (int)fd, EDDYI_PLACE, ret_stream);
 }
 
@@ -453,6 +482,9 @@ int eddy_listener_close(eddy_listener *listener) {
     }
     if (listener->path != NULL) {
         remove_path(listener);
+    }
+    if (listener->keeps) {
+        listener->loop->host->close(listener->loop->host->ctx, listener->kept);
     }
     int r = eddyi_handle_close(listener->loop, &listener->handle);
     free_listener(listener);

@@ -17,6 +17,8 @@ struct eddy_listener {
     bool closing;
     eddy_task *closer;    /* parked in close until nobody is inside */
     eddy_stream *spare;   /* for the next connection: memory before it is accepted, or NULL */
+    bool keeps;           /* `kept` is accepted, and there was no memory for it */
+    int kept;             /* its descriptor: the next accept's */
     char *path;           /* our socket file, or NULL */
     uint64_t path_device; /* which file it was: somebody else's is left alone */
     uint64_t path_inode;

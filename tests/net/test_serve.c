@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/net/serve.h>
 
+#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <eddy/futures/future.h>
 #include <eddy/runtime/base/memory.h>
@@ -353,6 +358,83 @@ LOOP_TEST(without_descriptors_or_memory_accepting_pauses_and_goes_on) {
         CHECK_EQ(server.errors, 0);
     }
     loop->driver = real_driver;
+}
+
+/* A client that needs no memory of the library's; it neither sends nor reads. */
+static int connect_plainly(const struct server *server) {
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_OK(fd);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    name.sin_port = htons((uint16_t)atoi(strrchr(server->address.bytes, ':') + 1));
+    CHECK_EQ(connect(fd, (struct sockaddr *)&name, sizeof name), 0);
+    return fd;
+}
+
+/* The memory in reserve goes to a first connection, and there is no more. */
+static int take_the_last_memory(struct server *server) {
+    start(server);
+    wait_until_serving();
+    CHECK_OK(eddy_sleep(EDDY_MS)); /* accepting has begun, too */
+    eddy_memory_fail_at(1, true);
+    int client = connect_plainly(server);
+    wait_until_active(server, 1);
+    return client;
+}
+
+LOOP_TEST(drain_without_memory_and_nobody_connected_ends_at_once) {
+    struct server server = {.handler = echo};
+    if (simulated()) {
+        return; /* whose sockets are made of the library's memory */
+    }
+    close(take_the_last_memory(&server));
+    wait_until_active(&server, 0);
+    int64_t start_ns = eddy_loop_now(eddy_loop_current());
+    CHECK_EQ(eddy_loop_drain(eddy_loop_current()), 1);
+    CHECK_EQ(eddy_await(server.future), 0);
+    CHECK(eddy_loop_now(eddy_loop_current()) - start_ns < 5 * EDDY_S);
+    CHECK_EQ(server.stats.paused, 0);
+    eddy_memory_fail_at(0, false);
+}
+
+LOOP_TEST(without_memory_a_connection_is_kept_until_there_is_some) {
+    struct server server = {.handler = echo};
+    if (simulated()) {
+        return;
+    }
+    int clients[3] = {take_the_last_memory(&server), -1, -1};
+    clients[1] = connect_plainly(&server);
+    clients[2] = connect_plainly(&server);
+    while (server.stats.paused < 2) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+    CHECK_EQ(server.stats.active, 1);
+    eddy_memory_fail_at(0, false);
+    wait_until_active(&server, 3);
+    for (int i = 0; i < 3; i++) {
+        close(clients[i]);
+    }
+    drain_and_wait(&server);
+    CHECK_EQ(server.stats.accepted, 3);
+}
+
+LOOP_TEST(listener_that_is_closed_closes_what_it_kept) {
+    struct server server = {.handler = echo, .opts.drain_timeout_ns = 100 * EDDY_MS};
+    char byte;
+    if (simulated()) {
+        return;
+    }
+    int client = take_the_last_memory(&server);
+    int kept = connect_plainly(&server);
+    while (server.stats.paused < 1) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+    close(client);
+    CHECK_EQ(eddy_loop_drain(eddy_loop_current()), 1);
+    CHECK_EQ(eddy_await(server.future), 0);
+    eddy_memory_fail_at(0, false);
+    CHECK(recv(kept, &byte, 1, 0) <= 0);
+    close(kept);
 }
 
 LOOP_TEST(listener_that_breaks_ends_the_server_with_its_error) {
