@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs the test programs of the dev build under Valgrind, those with LOOP_TEST on each driver that
-# is named. Usage: tools/valgrind.sh [-d "epoll sim"] [PATTERN ...]: programs whose path has one.
+# is named. Usage: tools/valgrind.sh [-d "auto sim"] [PATTERN ...]: programs whose path has one.
 #
-# Not on uring: Valgrind 3.19 does not see what the kernel writes into a buffer after the call that
-# submitted it, and while one thread waits for the ring it lets no other run. Not runtime/driver:
-# there tests lower limits that Valgrind sets itself.
+# "auto" is epoll here. Not on uring: Valgrind 3.19 does not see what the kernel writes into a
+# buffer after the call that submitted it, and while one thread waits for the ring it lets no other
+# run. Not runtime/driver: there tests lower limits that Valgrind sets itself.
 set -eu
 cd "$(dirname "$0")/.."
-drivers="epoll sim"
+drivers="auto sim"
 if [ "${1:-}" = "-d" ]; then
     drivers=$2
     shift 2

@@ -17,7 +17,8 @@
  * or by eddy_future_callback.
  *
  * Drivers: `uring` (io_uring, Linux 6.1 and later), `epoll`, `sim` (virtual time and network under
- * a seed). "auto" is uring, and epoll where uring cannot start for whatever reason; both give the
+ * a seed). "auto" is uring, and epoll where uring cannot start for whatever reason, or would not
+ * serve: under Valgrind, which lets no thread run while another waits for a ring. Both give the
  * same results. The environment's EDDY_DRIVER decides where the options do not.
  */
 #ifndef EDDY_RUNTIME_LOOP_LOOP_H
@@ -190,7 +191,7 @@ EDDY_API int64_t eddy_loop_now(eddy_loop *loop);
 EDDY_API const char *eddy_loop_driver(const eddy_loop *loop);
 
 /**
- * Why "auto" did not take uring: a sentence such as "io_uring_setup: operation not permitted".
+ * Why "auto" did not take uring: "io_uring_setup: operation not permitted", "under Valgrind".
  *
  * Shape:   "" when the first choice started.
  * Owns:    the loop's.

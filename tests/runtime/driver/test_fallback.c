@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -276,5 +277,17 @@ TEST(too_few_descriptors_are_a_clear_error_on_either_driver) {
 TEST(a_ring_is_as_quiet) {
     eddy_loop *loop = new_loop("auto");
     check_quiet(loop);
+    eddy_loop_free(loop);
+}
+
+/* ---- tools ----------------------------------------------------------------------------------- */
+
+/* Run by test_valgrind.sh too, which sets the variable. */
+TEST(under_valgrind_auto_is_epoll_and_only_there_the_reason) {
+    bool under = getenv("EDDY_TEST_VALGRIND") != NULL;
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(&(eddy_loop_opts){.driver = "auto"}, &loop));
+    CHECK_EQ(strcmp(eddy_loop_driver_reason(loop), "under Valgrind") == 0, under);
+    CHECK(!under || strcmp(eddy_loop_driver(loop), "epoll") == 0);
     eddy_loop_free(loop);
 }
