@@ -50,7 +50,7 @@ int eddyi_wait_check(const eddy_future *f) {
     }
     eddy_task *task = eddyi_task_here;
     if (task != NULL) {
-        return task->cell == f ? -EDEADLK : 0;
+        return task->loop->forked ? EDDY_EFORKED : task->cell == f ? -EDEADLK : 0;
     }
     if (eddyi_loop_here != NULL) {
         return -EDEADLK;

@@ -431,6 +431,9 @@ int eddy_listener_accept_try(eddy_listener *listener, eddy_stream **ret_stream) 
     if (listener->loop != eddyi_loop_here) {
         return eddyi_loop_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
     }
+    if (listener->loop->forked) {
+        return EDDY_EFORKED;
+    }
     if (listener->closing || listener->accepting) {
         return listener->closing ? EDDY_ECLOSED : -EBUSY;
     }
@@ -469,6 +472,9 @@ int eddy_listener_close(eddy_listener *listener) {
     }
     if (listener->loop != task->loop) {
         return EDDY_EWRONGLOOP;
+    }
+    if (listener->loop->forked) {
+        return EDDY_EFORKED;
     }
     EDDY_ASSERT_SAY(!listener->closing, "a listener is closed twice");
     listener->closing = true;

@@ -14,6 +14,9 @@ int eddyi_stream_check(const eddy_stream *stream) {
     if (stream->loop != eddyi_loop_here) {
         return eddyi_loop_here == NULL ? EDDY_ENOTASK : EDDY_EWRONGLOOP;
     }
+    if (EDDYI_UNLIKELY(stream->loop->forked)) {
+        return EDDY_EFORKED;
+    }
     return stream->closing ? EDDY_ECLOSED : 0;
 }
 
@@ -271,6 +274,9 @@ int eddy_stream_close(eddy_stream *stream) {
     }
     if (stream->loop != task->loop) {
         return EDDY_EWRONGLOOP;
+    }
+    if (EDDYI_UNLIKELY(stream->loop->forked)) {
+        return EDDY_EFORKED;
     }
     EDDY_ASSERT_SAY(!stream->closing, "a stream is closed twice");
     stream->closing = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/loop/loop_impl.h>
 
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,30 @@ static int choose_driver(eddy_loop *loop) {
 #define SQ_ENTRIES_MAX 32768
 #define CQ_ENTRIES_MAX 65536
 
+/* In the child of a fork, on its one thread. What else the child has of loops finds out by asking
+ * for its process id. This loop runs here: the suspending calls of its task would find the kernel's
+ * half of the driver shared or gone, and no system call stands in their way. So the queue is closed
+ * and the budget made endless, which sends them all to the look at their scope's code. */
+static void child_of_a_fork(void) {
+    eddy_loop *loop = eddyi_loop_here;
+    if (loop == NULL || loop->pid == getpid()) {
+        return;
+    }
+    loop->forked = true;
+    loop->batch = 0;
+    loop->budget = INT_MAX;
+    if (loop->tasks_forked != NULL) {
+        loop->tasks_forked(loop);
+    }
+}
+
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+static int watch_result;
+
+static void watch_forks(void) {
+    watch_result = -pthread_atfork(NULL, NULL, child_of_a_fork);
+}
+
 int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     eddy_loop_opts copy;
     if (ret_loop == NULL || EDDYI_OPTS_READ(&copy, opts, ctx) < 0 ||
@@ -112,7 +137,8 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
         copy.cq_entries > CQ_ENTRIES_MAX) {
         return -EINVAL;
     }
-    eddy_loop *loop = eddyi_zalloc(sizeof *loop);
+    pthread_once(&watch_once, watch_forks);
+    eddy_loop *loop = watch_result < 0 ? NULL : eddyi_zalloc(sizeof *loop);
     if (loop == NULL) {
         return -ENOMEM;
     }
@@ -347,6 +373,9 @@ static void run_ready(eddy_loop *loop) {
 static void turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
     begin_turn(loop);
     run_ready(loop);
+    if (EDDYI_UNLIKELY(loop->forked)) {
+        return;
+    }
     /* A turn that ran nothing costs no clock reading: the last wait ended in one. */
     if (next_deadline(loop) != EDDY_NEVER) {
         loop->now_ns = eddyi_loop_clock(loop);
@@ -386,10 +415,11 @@ int eddyi_loop_run_until(eddy_loop *loop, const bool *done) {
         return r;
     }
     take_remote(loop);
-    while (!loop->stopping && !*done && (loop->live > 0 || loop->ready_head != NULL)) {
+    while (!loop->stopping && !*done && (loop->live > 0 || loop->ready_head != NULL) &&
+           !loop->forked) {
         turn(loop, EDDY_NEVER, done);
     }
-    r = loop->stopping ? 1 : 0;
+    r = loop->forked ? EDDY_EFORKED : loop->stopping ? 1 : 0;
     loop->stopping = false;
     leave(loop);
     return r;
@@ -405,6 +435,10 @@ int eddy_loop_poll(eddy_loop *loop) {
         return r;
     }
     turn(loop, 0, &never_done);
+    if (loop->forked) {
+        leave(loop);
+        return EDDY_EFORKED;
+    }
     if (loop->driver->arm != NULL) {
         /* What another thread queues after this look finds the loop asleep and wakes it. */
         atomic_store(&loop->sleeping, 1);

@@ -74,6 +74,7 @@ struct eddy_loop {
     int64_t turn_ns;  /* when the turn ends; 0: not known yet */
     bool stopping;    /* eddy_loop_stop was called */
     bool ending;      /* eddy_loop_free has begun: what still starts is cancelled */
+    bool forked;      /* this process was forked while the loop ran: nothing runs on it any more */
     int64_t grace_ns; /* while `ending`: when shields without a deadline end */
     bool running;     /* inside run or poll */
     bool in_wait;     /* inside driver->wait */
@@ -111,8 +112,9 @@ struct eddy_loop {
     struct eddyi_task_room *tasks;
     /* free: cancel every task; the loop then runs until live is 0 */
     void (*tasks_drain)(eddy_loop *loop);
-    void (*tasks_done)(eddy_loop *loop); /* free: give the room's memory back */
-    bool (*tasks_idle)(eddy_loop *loop); /* about to sleep: trim stacks */
+    void (*tasks_done)(eddy_loop *loop);   /* free: give the room's memory back */
+    bool (*tasks_idle)(eddy_loop *loop);   /* about to sleep: trim stacks */
+    void (*tasks_forked)(eddy_loop *loop); /* `forked` has become true */
 
     struct eddyi_list callbacks; /* of futures, to run here: futures/callback.c's */
     /* free: cancel the futures that they wait for. NULL: there never was one */

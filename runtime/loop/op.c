@@ -39,6 +39,10 @@ void eddyi_op_submit(eddy_loop *loop, struct eddyi_op *op) {
     EDDY_ASSERT(op->state == EDDYI_OP_NEW || op->state == EDDYI_OP_DONE);
     op->state = EDDYI_OP_SUBMITTED;
     op->loop = loop;
+    if (EDDYI_UNLIKELY(loop->forked)) {
+        eddyi_list_init(&op->in_handle);
+        return; /* the driver is the parent's, and nothing completes here any more */
+    }
     op->tries = 0;
     op->driver_word = 0;
     eddyi_list_init(&op->in_driver);
@@ -105,7 +109,7 @@ void eddyi_op_offload(eddy_loop *loop, struct eddyi_op *op) {
 }
 
 void eddyi_op_cancel(eddy_loop *loop, struct eddyi_op *op) {
-    if (op->state != EDDYI_OP_SUBMITTED) {
+    if (op->state != EDDYI_OP_SUBMITTED || EDDYI_UNLIKELY(loop->forked)) {
         return;
     }
     op->state = EDDYI_OP_CANCELLING;

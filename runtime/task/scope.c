@@ -46,8 +46,11 @@ void eddyi_scope_done(struct eddyi_scope *scope) {
     scope->entered = false;
 }
 
-/* A cancel outranks a deadline, and both outrank nothing. */
+/* A cancel outranks a deadline, and both outrank nothing; a fork outranks all. */
 static int stronger(int a, int b) {
+    if (EDDYI_UNLIKELY(a == EDDY_EFORKED || b == EDDY_EFORKED)) {
+        return EDDY_EFORKED;
+    }
     if (a == -ECANCELED || b == -ECANCELED) {
         return -ECANCELED;
     }
@@ -100,6 +103,13 @@ static void refresh(struct eddyi_scope *top) {
 void eddyi_scope_raise(struct eddyi_scope *scope, int code) {
     scope->own = stronger(scope->own, code);
     refresh(scope);
+}
+
+void eddyi_scope_forked(struct eddyi_scope *scope) {
+    for (; scope != NULL; scope = scope->parent) {
+        scope->own = EDDY_EFORKED;
+        scope->effective = EDDY_EFORKED;
+    }
 }
 
 static void expire(struct eddyi_timer *timer) {
@@ -294,7 +304,7 @@ int eddy_scope_enter_from(const char *site, eddy_scope *public_scope, const eddy
     scope->site = site;
     scope->policy = (uint8_t)copy.policy;
     scope->limit = copy.limit;
-    if (copy.shield) {
+    if (copy.shield && !scope->loop->forked) {
         scope->shield = true;
         scope->effective = 0;
     }
@@ -311,6 +321,23 @@ int eddy_scope_enter_from(const char *site, eddy_scope *public_scope, const eddy
     return 0;
 }
 
+static void let_go(struct eddyi_list *list) {
+    while (eddyi_list_pop_front(list) != NULL) {
+    }
+}
+
+/* In the child of a fork the scope's tasks have nobody to run them to their end. They are forgotten
+ * where they are, and the storage is the caller's again. */
+static void leave_forked(struct eddyi_scope *scope) {
+    let_go(&scope->children);
+    let_go(&scope->futures);
+    let_go(&scope->remotes);
+    let_go(&scope->spawners);
+    scope->running = 0;
+    scope->owner->scope = scope->parent;
+    eddyi_scope_done(scope);
+}
+
 int64_t eddy_scope_leave(eddy_scope *public_scope, int64_t result) {
     eddy_task *task = eddyi_task_here;
     struct eddyi_scope *scope = eddyi_scope_of(public_scope);
@@ -319,6 +346,10 @@ int64_t eddy_scope_leave(eddy_scope *public_scope, int64_t result) {
     }
     if (scope == NULL || task->scope != scope || scope == &task->root) {
         return -EINVAL;
+    }
+    if (EDDYI_UNLIKELY(task->loop->forked)) {
+        leave_forked(scope);
+        return EDDY_EFORKED;
     }
     /* A body that failed by itself ends its tasks; one that only passes on their failure does not
      * come before it. */
@@ -341,6 +372,9 @@ int eddy_scope_cancel(eddy_scope *public_scope) {
     }
     if (scope->loop != eddyi_loop_here) {
         return EDDY_EWRONGLOOP;
+    }
+    if (scope->loop->forked) {
+        return EDDY_EFORKED;
     }
     scope->cancelled = true;
     eddyi_scope_raise(scope, -ECANCELED);

@@ -22,7 +22,9 @@
 struct eddy_task;
 
 struct __attribute__((may_alias)) eddyi_scope {
-    int effective;              /* 0, -ETIME or -ECANCELED: what suspending calls here return */
+    /* 0, -ETIME or -ECANCELED: what suspending calls here return. EDDY_EFORKED: of a task that
+     * forked, in the child. */
+    int effective;
     int own;                    /* the same, of this scope itself */
     struct eddyi_scope *parent; /* NULL for a loop's root */
     struct eddy_task *owner;    /* whose scope it is; NULL for a loop's root */
@@ -68,6 +70,9 @@ void eddyi_scope_limit(struct eddyi_scope *scope);
 void eddyi_scope_raise(struct eddyi_scope *scope, int code);
 /* Waits until no spawned task is left, then releases the futures. Not refused by a cancel. */
 void eddyi_scope_join(struct eddyi_scope *scope);
+/* In the child of a fork: the scope, in which the task that forked stands, and all around it have
+ * nothing but EDDY_EFORKED from now on. Wakes nobody. */
+void eddyi_scope_forked(struct eddyi_scope *scope);
 /* A task's root, which has returned `result`: ends what the task has left in it and gives the
  * task's result, which is that of a scope that is left with `result`. *ret_cancelled is the code
  * under which the task stood, without the cancel that follows on a failure in the root itself. */

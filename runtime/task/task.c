@@ -28,6 +28,14 @@ static void drain(eddy_loop *loop) {
     }
 }
 
+/* In the child of a fork: every suspending call of the running task gives EDDY_EFORKED. */
+static void forked(eddy_loop *loop) {
+    (void)loop;
+    if (eddyi_task_here != NULL) {
+        eddyi_scope_forked(eddyi_task_here->scope);
+    }
+}
+
 static void reclaim(eddy_task *task) {
     eddy_loop *loop = task->loop;
     eddyi_list_remove(&task->in_loop);
@@ -90,6 +98,7 @@ int eddyi_task_room(eddy_loop *loop) {
     loop->tasks_drain = drain;
     loop->tasks_done = done;
     loop->tasks_idle = idle;
+    loop->tasks_forked = forked;
     return 0;
 }
 
@@ -205,6 +214,9 @@ static void run(void *arg) {
     eddy_task *task = arg;
     bury(task->loop->tasks);
     task->result = task->fn(task->arg);
+    while (EDDYI_UNLIKELY(task->loop->forked)) {
+        leave_cpu(task); /* to the loop, which returns to whoever runs it */
+    }
     if (EDDYI_UNLIKELY(task->scope != &task->root)) {
         panic_of_scope(task->scope);
     }
@@ -280,6 +292,9 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
 }
 
 int eddyi_task_yield(eddy_task *task) {
+    if (EDDYI_UNLIKELY(task->loop->forked)) {
+        return EDDY_EFORKED;
+    }
     eddyi_task_wake(task); /* unless a wake-up that came too late has queued it already */
     task->state = EDDYI_TASK_READY;
     leave_cpu(task);
@@ -313,16 +328,16 @@ int64_t eddy_loop_call(eddy_loop *loop, eddy_task_fn fn, void *arg) {
         return r;
     }
     memcpy(task->name, "main", sizeof "main");
-    eddyi_loop_run_until(loop, &call.done);
-    if (call.done) {
-        return call.result;
+    r = eddyi_loop_run_until(loop, &call.done);
+    if (call.done || r == EDDY_EFORKED) {
+        return call.done ? call.result : r;
     }
     /* Stopped. The task's argument and this frame are the caller's: it must have ended first. */
     eddyi_scope_raise(&task->root, -ECANCELED);
-    while (!call.done) {
-        eddyi_loop_run_until(loop, &call.done);
+    while (!call.done && r != EDDY_EFORKED) {
+        r = eddyi_loop_run_until(loop, &call.done);
     }
-    return -ECANCELED;
+    return call.done ? -ECANCELED : r;
 }
 
 /* ---- what a task knows of itself ------------------------------------------------------------- */

@@ -28,6 +28,10 @@
  * Rules that hold for every suspending call of the library: outside of a task it returns
  * EDDY_ENOTASK; in a cancelled scope it returns -ECANCELED or -ETIME before it does anything; each
  * one is charged to the turn's budget, so that no task that never really waits starves the others.
+ * After a fork the loop is the parent's: in the child each one gives EDDY_EFORKED to the task that
+ * forked, closing included, and scopes are left without waiting for their tasks. What ran the loop
+ * (eddy_loop_call and others) returns EDDY_EFORKED there when the task returns. This is told by
+ * fork(3); a child of _Fork or of a bare clone calls nothing of the library's but exec or _exit.
  */
 #ifndef EDDY_RUNTIME_TASK_TASK_H
 #define EDDY_RUNTIME_TASK_TASK_H

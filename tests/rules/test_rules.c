@@ -429,6 +429,129 @@ TEST(rule_10_in_a_forked_child_a_loop_is_dead_and_says_so) {
     eddy_loop_free(loop);
 }
 
+static int64_t reads_once(void *arg) {
+    char buf[8] = "";
+    int64_t n = eddy_stream_read(arg, buf, sizeof buf);
+    CHECK(n == 1 && buf[0] == 'p'); /* nothing of a child's */
+    return n;
+}
+
+/* What a task does in the child, for which it is as if all had been cancelled. */
+static void check_child(struct pair *pair, eddy_scope *scope, eddy_future *pending) {
+    eddy_stream *stream;
+    eddy_scope shield;
+    char buf[8];
+    for (int i = 0; i < 5000; i++) {
+        CHECK_ERR(eddy_checkpoint(), EDDY_EFORKED);
+        CHECK_ERR(eddy_yield(), EDDY_EFORKED);
+    }
+    CHECK_ERR(eddy_sleep(EDDY_MS), EDDY_EFORKED);
+    CHECK_ERR(eddy_sleep(0), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_read(pair->far, buf, sizeof buf), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_read(pair->near, buf, sizeof buf), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_write(pair->far, "c", 1), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_read_try(pair->far, buf, sizeof buf), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_write_try(pair->far, "c", 1), EDDY_EFORKED);
+    CHECK_ERR(eddy_await(eddy_stream_write_start(pair->far, "c", 1)), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_shutdown(pair->far), EDDY_EFORKED);
+    CHECK_ERR(eddy_stream_close(pair->near), EDDY_EFORKED);
+    CHECK_ERR(eddy_tcp_connect("127.0.0.1:1", NULL, &stream), EDDY_EFORKED);
+    CHECK_ERR(eddy_file_open("/dev/null", EDDY_FILE_READ, 0, &stream), EDDY_EFORKED);
+    CHECK_ERR(eddy_spawn(fails, NULL, 0), EDDY_EFORKED);
+    CHECK_ERR(eddy_future_result(eddy_task_start(fails, NULL, 0)), EDDY_EFORKED);
+    CHECK_OK(eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true}));
+    CHECK_ERR(eddy_sleep(EDDY_MS), EDDY_EFORKED);
+    CHECK_ERR(eddy_scope_cancel(&shield), EDDY_EFORKED);
+    CHECK_ERR(eddy_scope_leave(&shield, 0), EDDY_EFORKED);
+    CHECK_ERR(eddy_await(pending), EDDY_EFORKED);
+    CHECK_ERR(eddy_await_all(&pending, 1), EDDY_EFORKED);
+    CHECK_OK(eddy_future_cancel(pending));
+    eddy_future_release(pending);
+    CHECK_ERR(eddy_scope_leave(scope, 0), EDDY_EFORKED); /* does not wait for the reader */
+    CHECK_ERR(eddy_sleep(EDDY_MS), EDDY_EFORKED);
+    CHECK_ERR(eddy_loop_post(eddy_loop_current(), NULL, NULL), -EINVAL);
+}
+
+LOOP_TEST(rule_10_a_task_that_forks_has_no_loop_in_the_child) {
+    struct pair pair = connect_pair();
+    eddy_scope scope;
+    char buf[8];
+    CHECK_OK(eddy_scope_enter(&scope, NULL));
+    CHECK_OK(eddy_spawn(reads_once, pair.near, 0));
+    eddy_future *pending = eddy_sleep_start(EDDY_NEVER);
+    CHECK_OK(eddy_sleep(EDDY_MS)); /* the read is under way */
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20); /* nobody else would end it if it hung */
+        check_child(&pair, &scope, pending);
+        _exit(0);
+    }
+    int status;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    CHECK_OK(eddy_stream_write(pair.far, "p", 1));
+    CHECK_OK(eddy_scope_leave(&scope, 0));
+    CHECK_ERR(eddy_stream_read_try(pair.near, buf, sizeof buf), -EAGAIN);
+    close_pair(&pair);
+}
+
+static pid_t child_of_a_task;
+
+static int64_t forks_and_returns(void *arg) {
+    struct pair pair = connect_pair(); /* left open: it is the parent's as well */
+    CHECK_OK(eddy_spawn(reads_once, pair.near, 0));
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    child_of_a_task = fork();
+    if (child_of_a_task == 0) {
+        alarm(20);
+        return 7;
+    }
+    CHECK_OK(eddy_stream_write(pair.far, "p", 1));
+    while (eddy_stream_count_read(pair.near) == 0) {
+        CHECK_OK(eddy_sleep(EDDY_MS));
+    }
+    close_pair(&pair);
+    return *(int *)arg;
+}
+
+static void forks_in_a_post(void *arg) {
+    (void)arg;
+    child_of_a_task = fork();
+}
+
+/* In the child ends it; in the parent waits for its end. */
+static void end_child(eddy_loop *loop, int64_t r) {
+    int status;
+    if (child_of_a_task == 0) {
+        CHECK_ERR(r, EDDY_EFORKED);
+        CHECK_ERR(eddy_loop_run(loop), EDDY_EFORKED);
+        eddy_loop_free(loop);
+        _exit(0);
+    }
+    CHECK_EQ(waitpid(child_of_a_task, &status, 0), child_of_a_task);
+    CHECK_EQ(status, 0);
+}
+
+TEST(rule_10_in_the_child_of_what_ran_on_a_loop_the_loop_returns) {
+    eddy_loop *loop;
+    int result = 5;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    int64_t r = eddy_loop_call(loop, forks_and_returns, &result);
+    end_child(loop, r);
+    CHECK_EQ(r, 5);
+    CHECK_OK(eddy_loop_post(loop, forks_in_a_post, NULL));
+    r = eddy_loop_run(loop);
+    end_child(loop, r);
+    CHECK_EQ(r, 0);
+    CHECK_OK(eddy_loop_post(loop, forks_in_a_post, NULL));
+    do {
+        r = eddy_loop_poll(loop);
+    } while (r > 0);
+    end_child(loop, r);
+    CHECK_EQ(r, 0);
+    eddy_loop_free(loop);
+}
+
 /* ---- 11. memory ------------------------------------------------------------------------------ */
 
 static int64_t exchange(void *arg) {
