@@ -295,7 +295,7 @@ LOOP_TEST(a_shield_keeps_the_outer_cancel_out_and_its_own_deadline_in) {
     CHECK_OK(eddy_scope_cancel(&outer));
     CHECK_ERR(eddy_yield(), -ECANCELED);
     CHECK_OK(
-        eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true, .timeout_ns = 5 * EDDY_MS}));
+        eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true, .timeout_ns = 200 * EDDY_MS}));
     CHECK_OK(eddy_sleep(EDDY_MS));
     CHECK_ERR(eddy_sleep(EDDY_NEVER), -ETIME);
     CHECK_ERR(eddy_scope_leave(&shield, -ETIME), -ETIME);
