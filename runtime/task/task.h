@@ -105,7 +105,8 @@ EDDY_API int eddy_spawn_from(const char *site, eddy_loop *loop, eddy_task_fn fn,
  * As eddy_task_start, on another loop.
  *
  * Shape:   loop NULL is the current one. Without a task around, nobody but the caller owns the
- *          future.
+ *          future. The task begins when the loop's thread runs the loop, and at the latest, with a
+ *          cancel, while it is freed: eddy_future_release waits for that.
  * Owns:    as eddy_task_start, but the future does not tell whether fn ran: it may have ended
  *          already, and may still fail to start later. What `arg` owns had better say itself
  *          whether fn has taken it over.

@@ -614,6 +614,34 @@ TEST(a_plain_thread_starts_awaits_and_releases_on_a_loop) {
     other_loop_stop(&other);
 }
 
+/* A loop that is bound to its thread and does not run, until that thread frees it. */
+static void *keep_a_loop_idle(void *arg) {
+    struct other_loop *other = arg;
+    CHECK_OK(eddy_loop_new(NULL, &other->loop));
+    CHECK_OK(eddy_loop_poll(other->loop));
+    CHECK_OK(eddy_promise_resolve(other->ready.promise, 0));
+    CHECK_OK(eddy_await(other->stop.future));
+    eddy_loop_free(other->loop);
+    return NULL;
+}
+
+TEST(release_waits_for_a_loop_that_does_not_run_until_it_is_freed) {
+    struct other_loop other = {.ready = pair_new(), .stop = pair_new()};
+    _Atomic int cancels = 0;
+    other.thread = thread_start(keep_a_loop_idle, &other);
+    CHECK_OK(eddy_await(other.ready.future));
+    eddy_future *f = eddy_task_start_on(other.loop, count_cancel, &cancels, 0);
+    CHECK_ERR(eddy_future_wait(f, EDDY_MS), -EINPROGRESS);
+    CHECK_OK(eddy_future_cancel(f));
+    CHECK_EQ(cancels, 0);
+    CHECK_OK(eddy_promise_resolve(other.stop.promise, 0));
+    eddy_future_release(f);
+    CHECK_EQ(cancels, 1); /* the task has begun and ended: its argument is the caller's again */
+    thread_join(other.thread);
+    pair_free(&other.ready);
+    pair_free(&other.stop);
+}
+
 /* ---- a cancel after a deadline --------------------------------------------------------------- */
 
 struct codes {
