@@ -148,7 +148,7 @@ static bool end_after(int steps, enum how how, bool sockets) {
         CHECK_OK(eddy_scope_cancel(&scope));
         break;
     case BY_CLOSING_THE_WRITER:
-        inside = talk.a->writing; /* or in the checkpoint of the writer, which is not the stream's */
+        inside = talk.a->writing; /* or in the checkpoint of the writer, outside of the stream */
         CHECK_OK(eddy_stream_close(talk.a));
         CHECK(!inside || talk.produced <= 0); /* complete when it returns */
         break;
