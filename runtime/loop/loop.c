@@ -334,11 +334,12 @@ static void begin_turn(eddy_loop *loop) {
     loop->slices = EDDYI_LOOP_TURN_CALLS - loop->slice;
     loop->slice_ns = 0;
     loop->turn_ns = 0;
-    loop->batch = loop->stepwise ? loop->ready_count : UINT64_MAX;
+    loop->batch = loop->ready_count;
+    loop->late = false;
 }
 
-bool eddyi_loop_more(eddy_loop *loop) {
-    if (loop->slices <= 0) {
+bool eddyi_loop_goes_on(eddy_loop *loop) {
+    if (loop->slices <= 0 || loop->late) {
         return false;
     }
     int64_t now_ns = eddyi_loop_clock(loop);
@@ -350,12 +351,25 @@ bool eddyi_loop_more(eddy_loop *loop) {
         loop->slice *= 2;
     }
     if (now_ns >= loop->turn_ns || now_ns >= next_deadline(loop)) {
-        loop->slices = 0;
+        loop->late = true;
         return false;
     }
     loop->slice_ns = now_ns;
     loop->budget = loop->slice < loop->slices ? loop->slice : loop->slices;
     loop->slices -= loop->budget;
+    return true;
+}
+
+bool eddyi_loop_more(eddy_loop *loop) {
+    if (eddyi_loop_goes_on(loop)) {
+        return true;
+    }
+    if (!loop->late || loop->slices <= 0 || loop->granted <= 0) {
+        return false;
+    }
+    loop->slices--;
+    loop->granted--;
+    loop->budget = 1;
     return true;
 }
 

@@ -47,6 +47,8 @@ struct eddyi_stopper {
 #define EDDYI_LOOP_TURN_CALLS 1024
 #define EDDYI_LOOP_SLICE_CALLS 32
 #define EDDYI_LOOP_SLICE_NS (20 * EDDY_US)
+/* Calls that each item of those that were ready when a turn began may make in it in any case. */
+#define EDDYI_LOOP_GRANTED_CALLS 4
 
 /* How long a shielded scope without a deadline of its own may go on when its loop is freed: cleanup
  * that waits for a peer gets through, and what would wait for ever does not hold up the end. */
@@ -63,7 +65,7 @@ struct eddy_loop {
     struct eddyi_ready *ready_head; /* FIFO; NULL when empty */
     struct eddyi_ready *ready_tail;
     uint64_t ready_count;
-    uint64_t batch; /* how many more items may run in this turn */
+    uint64_t batch; /* how many of those that were ready at the turn's begin are still to run */
     /* What is ready at a turn's begin is all that runs in it: in a simulation, where no time
      * passes while code runs, and in tests that look between all steps. */
     bool stepwise;
@@ -72,6 +74,8 @@ struct eddy_loop {
     int slices;       /* what is left of the turn after this one, in calls; 0: it is over */
     int64_t slice_ns; /* when this slice began; 0: not known, it is the turn's first */
     int64_t turn_ns;  /* when the turn ends; 0: not known yet */
+    bool late;        /* it has */
+    int granted;      /* calls that who runs now may make all the same */
     bool stopping;    /* eddy_loop_stop was called */
     bool ending;      /* eddy_loop_free has begun: what still starts is cancelled */
     bool forked;      /* this process was forked while the loop ran: nothing runs on it any more */
@@ -148,19 +152,28 @@ static inline void eddyi_loop_ready(eddy_loop *loop, struct eddyi_ready *ready) 
 }
 
 /* The slice is used up: true when the turn goes on, with another one. */
+bool eddyi_loop_goes_on(eddy_loop *loop);
+/* The same for the next call of who runs now, which may be let off though the time is over. */
 bool eddyi_loop_more(eddy_loop *loop);
 
 /* Ends the turn at the next checkpoint. */
 static inline void eddyi_loop_exhaust(eddy_loop *loop) {
     loop->budget = 0;
     loop->slices = 0;
+    loop->granted = 0;
 }
 
-/* Loop's thread only: the item that runs next in this turn, out of the queue and charged to it;
- * NULL when it is for the loop itself to go on. */
+/*
+ * Loop's thread only: the item that runs next in this turn, out of the queue and charged to it;
+ * NULL when it is for the loop itself to go on. What was ready at the turn's begin gets its chance
+ * also when the time is over: who was spawned before a sleep began has begun when that ends.
+ */
 static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
     struct eddyi_ready *ready = loop->ready_head;
-    if (ready == NULL || loop->batch == 0 || (loop->budget <= 0 && !eddyi_loop_more(loop))) {
+    bool early = loop->batch > 0;
+    if (ready == NULL || (loop->stepwise && !early) ||
+        (loop->budget <= 0 && !eddyi_loop_goes_on(loop) &&
+         !(early && loop->late && loop->slices > 0))) {
         return NULL;
     }
     loop->ready_head = ready->next;
@@ -168,7 +181,8 @@ static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
         loop->ready_tail = NULL;
     }
     loop->ready_count--;
-    loop->batch--;
+    loop->batch -= early;
+    loop->granted = early ? EDDYI_LOOP_GRANTED_CALLS : 0;
     loop->budget--;
     return ready;
 }
