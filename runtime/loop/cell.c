@@ -140,13 +140,9 @@ bool eddyi_cell_is_cancelled(const eddy_future *cell) {
             atomic_load_explicit(&cell->cancel_timed, memory_order_relaxed) != 0);
 }
 
-static void tell_unobserved(const eddy_future *cell, eddy_loop *loop) {
-    loop->opts.on_unobserved(cell->result, cell->site, cell->name, loop->opts.ctx);
-}
-
 static void tell_at_home(struct eddyi_ready *ready) {
     eddy_future *cell = EDDYI_CONTAINER(ready, eddy_future, release_message);
-    tell_unobserved(cell, cell->home);
+    eddyi_loop_unobserved(cell->home, cell->result, cell->site, cell->name);
     eddyi_cell_unref(cell);
 }
 
@@ -161,7 +157,7 @@ void eddyi_cell_drop(eddy_future *cell) {
                 eddyi_loop_ready_from_any(loop, &cell->release_message);
                 return;
             }
-            tell_unobserved(cell, loop);
+            eddyi_loop_unobserved(loop, cell->result, cell->site, cell->name);
         }
     }
     eddyi_cell_unref(cell);

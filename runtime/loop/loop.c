@@ -247,9 +247,10 @@ void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready) {
     atomic_fetch_sub_explicit(&loop->wakers, 1, memory_order_release);
 }
 
-/* Moves what other threads queued into the ready queue, oldest first. */
+/* Moves what other threads queued into the ready queue, oldest first. The look is sequentially
+ * consistent: where `sleeping` was set before it, it must not go ahead of that. */
 static void take_remote(eddy_loop *loop) {
-    if (atomic_load_explicit(&loop->remote, memory_order_relaxed) == NULL) {
+    if (atomic_load(&loop->remote) == NULL) {
         return;
     }
     struct eddyi_ready *stack = atomic_exchange(&loop->remote, NULL);
@@ -453,6 +454,9 @@ int eddy_loop_poll(eddy_loop *loop) {
         leave(loop);
         return EDDY_EFORKED;
     }
+    if (loop->ready_head == NULL && loop->tasks_idle != NULL) {
+        loop->tasks_idle(loop);
+    }
     if (loop->driver->arm != NULL) {
         /* What another thread queues after this look finds the loop asleep and wakes it. */
         atomic_store(&loop->sleeping, 1);
@@ -496,6 +500,31 @@ void eddy_loop_stop(eddy_loop *loop) {
         /* In the queue, and no flag that the loop looks at: after what this thread has posted. */
         loop->stop.run = stop_here;
         eddyi_loop_ready_from_any(loop, &loop->stop);
+    }
+}
+
+struct unobserved {
+    eddy_loop *loop;
+    int64_t error;
+    const char *site;
+    const char *name;
+};
+
+static void tell_unobserved(void *arg) {
+    struct unobserved *failure = arg;
+    const eddy_loop_opts *opts = &failure->loop->opts;
+    opts->on_unobserved(failure->error, failure->site, failure->name, opts->ctx);
+}
+
+void eddyi_loop_unobserved(eddy_loop *loop, int64_t error, const char *site, const char *name) {
+    struct unobserved failure = {loop, error, site, name};
+    if (loop->opts.on_unobserved == NULL) {
+        return;
+    }
+    if (loop->tasks_aside != NULL) {
+        loop->tasks_aside(tell_unobserved, &failure);
+    } else {
+        tell_unobserved(&failure);
     }
 }
 
@@ -548,8 +577,8 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         EDDY_ASSERT_SAY(r == 0, "a loop is freed on the thread that ran it");
         eddyi_loop_end(loop);
         take_remote(loop);
-        loop->stopping = false;
         while (loop->live > 0 || loop->ready_head != NULL) {
+            loop->stopping = false; /* it is ending anyhow, and sleeps where it waits */
             turn(loop, EDDY_NEVER, &never_done);
         }
         leave(loop);

@@ -43,7 +43,8 @@ typedef struct eddy_loop_opts {
     const char *name;    /* for reports; NULL: "loop". Borrowed for the loop's life */
     /* Called on the loop's thread for a failed future or task that nobody looked at. NULL: nothing
      * is said; by eddy_main, a line on standard error. `site` is "file:line" of its start, `name`
-     * the task's, either may be NULL. */
+     * the task's, either may be NULL. It is called outside of every task: it may spawn one, which
+     * is the loop's own, and cannot suspend. */
     void (*on_unobserved)(int64_t error, const char *site, const char *name, void *ctx);
     /* Called while the loop is freed, on its thread, for each stream, listener or other object that
      * lives on it and was never closed or freed: what it is, whence it was made, and by which task

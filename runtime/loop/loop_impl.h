@@ -116,8 +116,10 @@ struct eddy_loop {
     struct eddyi_task_room *tasks;
     /* free: cancel every task; the loop then runs until live is 0 */
     void (*tasks_drain)(eddy_loop *loop);
-    void (*tasks_done)(eddy_loop *loop);   /* free: give the room's memory back */
-    bool (*tasks_idle)(eddy_loop *loop);   /* about to sleep: trim stacks */
+    void (*tasks_done)(eddy_loop *loop); /* free: give the room's memory back */
+    bool (*tasks_idle)(eddy_loop *loop); /* about to sleep: trim stacks */
+    /* calls fn(arg) as from outside of every task */
+    void (*tasks_aside)(void (*fn)(void *arg), void *arg);
     void (*tasks_forked)(eddy_loop *loop); /* `forked` has become true */
 
     struct eddyi_list callbacks; /* of futures, to run here: futures/callback.c's */
@@ -171,10 +173,15 @@ static inline void eddyi_loop_exhaust(eddy_loop *loop) {
 static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
     struct eddyi_ready *ready = loop->ready_head;
     bool early = loop->batch > 0;
-    if (ready == NULL || (loop->stepwise && !early) ||
-        (loop->budget <= 0 && !eddyi_loop_goes_on(loop) &&
-         !(early && loop->late && loop->slices > 0))) {
+    if (ready == NULL || (loop->stepwise && !early)) {
         return NULL;
+    }
+    if (loop->budget <= 0 && !eddyi_loop_goes_on(loop)) {
+        if (!early || !loop->late || loop->slices <= 0) {
+            return NULL;
+        }
+        loop->slices--;
+        loop->budget = 1;
     }
     loop->ready_head = ready->next;
     if (loop->ready_head == NULL) {
@@ -207,6 +214,10 @@ int eddyi_loop_run_until(eddy_loop *loop, const bool *done);
 static inline int64_t eddyi_loop_clock(eddy_loop *loop) {
     return loop->host->mono_ns(loop->host->ctx);
 }
+
+/* Tells the loop's hook of a failure that nobody looked at. Its thread; from a task that is over or
+ * a scope that is being left too, so what the hook starts is no part of them. */
+void eddyi_loop_unobserved(eddy_loop *loop, int64_t error, const char *site, const char *name);
 
 /* Loop's thread. */
 void eddyi_stopper_add(eddy_loop *loop, struct eddyi_stopper *stopper);

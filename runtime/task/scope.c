@@ -177,8 +177,8 @@ void eddyi_scope_child_ended(struct eddyi_scope *scope, int64_t result, int canc
                              const char *site, const char *name) {
     scope->running--;
     if (scope->owner == NULL) {
-        if (result < 0 && cancelled == 0 && scope->loop->opts.on_unobserved != NULL) {
-            scope->loop->opts.on_unobserved(result, site, name, scope->loop->opts.ctx);
+        if (result < 0 && cancelled == 0) {
+            eddyi_loop_unobserved(scope->loop, result, site, name);
         }
         return;
     }

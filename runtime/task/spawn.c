@@ -142,8 +142,8 @@ static void carry_out(struct eddyi_ready *ready) {
     eddy_loop *loop = order->loop;
     int r = spawn_at_root(loop, order->site, order->fn, order->copy > 0 ? order->bytes : order->arg,
                           order->copy);
-    if (r < 0 && loop->opts.on_unobserved != NULL) {
-        loop->opts.on_unobserved(r, order->site, NULL, loop->opts.ctx);
+    if (r < 0) {
+        eddyi_loop_unobserved(loop, r, order->site, NULL);
     }
     eddyi_free(order);
 }

@@ -69,14 +69,25 @@ static void done(eddy_loop *loop) {
 
 static bool idle(eddy_loop *loop) {
     struct eddyi_task_room *room = loop->tasks;
-    if (loop->now_ns - room->trimmed_ns < TRIM_INTERVAL_NS) {
+    if (room->stacks.free_count <= STACKS_KEPT) {
+        return false;
+    }
+    int64_t now_ns = eddyi_loop_clock(loop); /* without timers the loop does not keep its own */
+    if (now_ns - room->trimmed_ns < TRIM_INTERVAL_NS) {
         return false;
     }
     /* A little at a time: what is left goes when the loop falls asleep the next time. */
     if (!eddyi_stack_pool_trim(&room->stacks, STACKS_KEPT)) {
-        room->trimmed_ns = loop->now_ns;
+        room->trimmed_ns = now_ns;
     }
     return true;
+}
+
+static void aside(void (*fn)(void *arg), void *arg) {
+    eddy_task *task = eddyi_task_here;
+    eddyi_task_here = NULL;
+    fn(arg);
+    eddyi_task_here = task;
 }
 
 int eddyi_task_room(eddy_loop *loop) {
@@ -98,6 +109,7 @@ int eddyi_task_room(eddy_loop *loop) {
     loop->tasks_drain = drain;
     loop->tasks_done = done;
     loop->tasks_idle = idle;
+    loop->tasks_aside = aside;
     loop->tasks_forked = forked;
     return 0;
 }

@@ -207,6 +207,36 @@ TEST(rule_04_a_failure_below_a_task_of_the_loop_reaches_the_hook_or_the_caller) 
     eddy_loop_free(loop);
 }
 
+static int reported;
+
+static int64_t reports(void *arg) {
+    (void)arg;
+    CHECK_OK(eddy_sleep(EDDY_MS));
+    reported++;
+    return 0;
+}
+
+static void spawns_a_report(int64_t error, const char *site, const char *name, void *ctx) {
+    (void)site;
+    (void)name;
+    (void)ctx;
+    CHECK_EQ(error, -EIO);
+    CHECK_ERR(eddy_sleep(0), EDDY_ENOTASK);
+    CHECK_OK(eddy_spawn(reports, NULL, 0));
+}
+
+TEST(rule_04_what_the_hook_spawns_is_the_loops_own) {
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(&(eddy_loop_opts){.on_unobserved = spawns_a_report}, &loop));
+    CHECK_OK(eddy_spawn_on(loop, fails, NULL, 0)); /* told from the task's end */
+    CHECK_OK(eddy_loop_run(loop));
+    CHECK_EQ(reported, 1);
+    CHECK_OK(eddy_loop_call(loop, forgets_a_failure, NULL)); /* and from the end of its scope */
+    CHECK_OK(eddy_loop_run(loop));
+    CHECK_EQ(reported, 2);
+    eddy_loop_free(loop);
+}
+
 /* ---- 5. cancellation ------------------------------------------------------------------------- */
 
 LOOP_TEST(rule_05_a_cancel_is_sticky_checked_before_inline_attempts_and_never_stops_a_close) {

@@ -4,7 +4,7 @@
 #include <eddy/runtime/base/memory.h>
 #include <eddy/runtime/sync/barrier.h>
 #include <eddy/runtime/task/scope.h>
-#include <eddy/runtime/task/task.h>
+#include <eddy/runtime/task/task_impl.h>
 
 #include "futures/helpers.h"
 
@@ -556,6 +556,33 @@ LOOP_TEST(in_a_cancelled_scope_nothing_is_started) {
     CHECK_ERR(eddy_future_result(eddy_task_start(NULL, NULL, 0)), -EINVAL);
     CHECK_ERR(eddy_future_result(eddy_task_start(note, NULL, 8)), -EINVAL);
     CHECK_ERR(eddy_future_result(eddy_task_start(note, &scope, EDDY_SPAWN_COPY_MAX + 1)), -EINVAL);
+}
+
+/* ---- stacks ---------------------------------------------------------------------------------- */
+
+static int64_t nothing(void *arg) {
+    (void)arg;
+    return 0;
+}
+
+LOOP_TEST(stacks_of_a_burst_are_given_back_when_a_loop_without_timers_sleeps) {
+    eddy_task *task = eddyi_task_here;
+    const struct eddyi_stack_pool *stacks = &task->loop->tasks->stacks;
+    for (int burst = 0; burst < 2; burst++) {
+        eddy_scope scope;
+        CHECK_OK(eddy_scope_enter(&scope, NULL));
+        for (int i = 0; i < 1000; i++) {
+            CHECK_OK(eddy_spawn(nothing, NULL, 0));
+        }
+        CHECK_OK(eddy_scope_leave(&scope, 0));
+        /* As if it had been that long ago; and where no timer is armed nobody keeps now_ns. */
+        task->loop->tasks->trimmed_ns = eddyi_loop_clock(task->loop) - 2 * EDDY_S;
+        task->loop->now_ns = 0;
+        for (int i = 0; i < 1000 && stacks->free_count > 256; i++) {
+            CHECK_OK(eddyi_task_offload(task, nothing, NULL, "nothing"));
+        }
+        CHECK(stacks->free_count <= 256);
+    }
 }
 
 TEST(call_refuses_null) {
