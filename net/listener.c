@@ -437,15 +437,15 @@ int eddy_listener_accept_try(eddy_listener *listener, eddy_stream **ret_stream) 
     if (listener->closing || listener->accepting) {
         return listener->closing ? EDDY_ECLOSED : -EBUSY;
     }
-    int64_t fd = listener->keeps ? take_kept(listener) : 0;
+    bool keeps = listener->keeps;
+    int64_t fd = keeps ? take_kept(listener) : 0; /* which may be number 0 */
     (void)reserve(listener);
-    for (int i = 0; fd == 0; i++) {
+    for (int i = 0; !keeps; i++) {
         struct eddyi_op op = accept_op(listener);
         fd = eddyi_op_attempt(listener->loop, &op);
         if (!eddyi_listener_passed_over(fd) || i == PASSED_OVER_MAX) {
             break;
         }
-        fd = 0;
     }
     fd = keep_without_memory(listener, fd);
     return fd < 0 ? (int)fd : welcome(listener, (int)fd, EDDYI_PLACE, ret_stream);

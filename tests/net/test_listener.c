@@ -459,6 +459,35 @@ LOOP_TEST(without_memory_the_connection_waits) {
     CHECK_OK(eddy_listener_close(listener));
 }
 
+/* As in a program that has closed its standard input. */
+LOOP_TEST(a_connection_that_waits_for_memory_may_have_number_zero) {
+    int standard_input = dup(0);
+    CHECK(standard_input >= 0 || open("/dev/null", O_RDONLY) == 0);
+    eddy_listener *listener = listen_on("127.0.0.1:0", NULL);
+    eddy_stream *clients[2] = {connect_to(listener, NULL), connect_to(listener, NULL)};
+    close(0);
+    for (int try = 0; try <= 1; try++) {
+        eddy_stream *server;
+        eddy_memory_fail_at(1, true);
+        int r = eddy_listener_accept(listener, &server);
+        eddy_memory_fail_at(0, false);
+        CHECK_ERR(r, -ENOMEM);
+        CHECK(simulated() || fcntl(0, F_GETFD) >= 0);
+        CHECK_OK(try ? eddy_listener_accept_try(listener, &server)
+                     : eddy_listener_accept(listener, &server));
+        check_talk(clients[try], server);
+        CHECK_OK(eddy_stream_close(server));
+        CHECK(fcntl(0, F_GETFD) < 0);
+    }
+    if (standard_input >= 0) {
+        CHECK_EQ(dup2(standard_input, 0), 0);
+        close(standard_input);
+    }
+    CHECK_OK(eddy_stream_close(clients[0]));
+    CHECK_OK(eddy_stream_close(clients[1]));
+    CHECK_OK(eddy_listener_close(listener));
+}
+
 static int64_t listen_once(void *arg) {
     eddy_listener *listener;
     int64_t r = eddy_tcp_listen(arg, NULL, &listener);
