@@ -5,17 +5,26 @@
  * Shows:  eddy_http_serve, eddy_http_respond, a query, a body with a limit, a ticker beside a
  *         server: what should end with the body is started, not spawned.
  * Needs:  Linux 5.10 or later.
- * Run:    ./09_http_server [HOST:PORT], then: curl 'http://127.0.0.1:8080/hello?name=you'
+ * Run:    ./09_http_server [--host HOST] [--port PORT] [--loops N]
+ *         then: curl 'http://127.0.0.1:8080/hello?name=you'
  *         and: curl -d 'some text' http://127.0.0.1:8080/length
  * Expect: the address on the first line; "hello, you"; "9 bytes"; each minute a count
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <eddy/eddy.h>
 
 #define BODY_MAX_BYTES (1024 * 1024)
 
-static uint64_t answered; /* all is on one loop here: several would want it atomic */
+struct options {
+    const char *host;
+    const char *port;
+    unsigned loops;
+};
+
+static _Atomic uint64_t answered; /* atomic, as the handler runs on each loop */
 
 static int64_t hello(eddy_http_exchange *x, eddy_slice query) {
     eddy_slice value = eddy_slice_of("whoever you are");
@@ -68,14 +77,17 @@ static int64_t count(void *arg) {
 }
 
 static int64_t app(void *arg) {
-    eddy_listener *listener;
+    const struct options *options = arg;
     char text[EDDY_ADDRESS_TEXT_MAX];
-    int64_t r = eddy_tcp_listen(arg, NULL, &listener);
+    bool bare_ipv6 = strchr(options->host, ':') != NULL && options->host[0] != '[';
+    snprintf(text, sizeof text, bare_ipv6 ? "[%s]:%s" : "%s:%s", options->host, options->port);
+    eddy_listener *listener;
+    int64_t r = eddy_tcp_listen(text, NULL, &listener);
     if (r < 0) {
-        fprintf(stderr, "cannot listen on %s\n", (const char *)arg);
+        fprintf(stderr, "cannot listen on %s\n", text);
         return r;
     }
-    eddy_address address = eddy_listener_address(listener);
+    eddy_address address = eddy_listener_address(listener); /* with the port that was free */
     eddy_address_format(&address, text, sizeof text);
     printf("http://%s\n", text);
     fflush(stdout);
@@ -83,7 +95,29 @@ static int64_t app(void *arg) {
     return eddy_http_serve(listener, answer, NULL, NULL);
 }
 
+/* Whether the text is a number from 1 up. */
+static bool read_loops(const char *text, unsigned *ret_loops) {
+    char *end;
+    unsigned long loops = strtoul(text, &end, 10);
+    *ret_loops = (unsigned)loops;
+    return *end == '\0' && loops >= 1 && loops <= 1024;
+}
+
 int main(int argc, char **argv) {
-    char address[] = "127.0.0.1:8080";
-    return eddy_main(app, argc > 1 ? argv[1] : address, NULL);
+    struct options options = {.host = "127.0.0.1", .port = "8080", .loops = EDDY_LOOPS_PER_CPU};
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = argv[i + 1]; /* NULL behind the last */
+        if (strcmp(argv[i], "--host") == 0 && value != NULL) {
+            options.host = value;
+        } else if (strcmp(argv[i], "--port") == 0 && value != NULL) {
+            options.port = value;
+        } else if (strcmp(argv[i], "--loops") != 0 || value == NULL ||
+                   !read_loops(value, &options.loops)) {
+            bool asked = strcmp(argv[i], "--help") == 0;
+            fprintf(asked ? stdout : stderr, "usage: %s [--host HOST] [--port PORT] [--loops N]\n",
+                    argv[0]);
+            return asked ? 0 : 2;
+        }
+    }
+    return eddy_main(app, &options, &(eddy_opts){.loops = options.loops});
 }

@@ -24,9 +24,12 @@ def plain_signals():
 class Server:
     """09_http_server on a port of its own."""
 
+    def __init__(self, *args, host="127.0.0.1"):
+        self.args = ["--host", host, "--port", "0", *args]
+
     def __enter__(self):
         self.process = subprocess.Popen(
-            [os.path.join(EXAMPLES, "09_http_server"), "127.0.0.1:0"], stdout=subprocess.PIPE,
+            [os.path.join(EXAMPLES, "09_http_server"), *self.args], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, preexec_fn=plain_signals)
         self.address = self.process.stdout.readline().strip().removeprefix("http://")
         return self
@@ -62,6 +65,20 @@ class Tour(unittest.TestCase):
             self.assertEqual(server.ask("POST", "/length", b"some text"), (200, b"9 bytes\n"))
             self.assertEqual(server.ask("POST", "/length", iter([b"some", b"text"])),
                              (200, b"8 bytes\n"))
+
+    def test_server_takes_an_address_and_a_number_of_loops(self):
+        for host, loops in ("::1", "1"), ("[::1]", "2"), ("127.0.0.1", "3"):
+            with Server("--loops", loops, host=host) as server:
+                self.assertEqual(server.ask("GET", "/hello?name=you"), (200, b"hello, you\n"))
+
+    def test_server_says_how_it_is_called(self):
+        program = os.path.join(EXAMPLES, "09_http_server")
+        usage = "usage: %s [--host HOST] [--port PORT] [--loops N]\n" % program
+        for status, *args in (0, "--help"), (2, "127.0.0.1:0"), (2, "--loops", "0"), (2, "--port"):
+            done = subprocess.run([program, *args], capture_output=True, text=True,
+                                  timeout=PATIENCE)
+            self.assertEqual((done.returncode, done.stdout, done.stderr),
+                             (status, "" if status else usage, usage if status else ""))
 
     def test_body_over_the_limit_is_413(self):
         with Server() as server:
