@@ -20,6 +20,7 @@ struct site {
     int answered;
     int statuses[64];     /* as on_response saw them */
     int64_t failures[64]; /* as on_response saw them */
+    int64_t counts[64];   /* as on_response saw them */
     int status_count;
     eddy_serve_stats stats;
     int errors; /* on_error's */
@@ -31,7 +32,8 @@ static struct site site = {.opts.serve = &site.serve};
 /* "/echo" gives the (short) body back, "/begun" too but begins to answer before it reads; "/size/N"
  * a body of N bytes, "/stream" pieces, "/fail" an error, "/late" one after the body has begun,
  * "/forget" nothing, "/short" less than it announced; "/upload" the length of the
- * body, up to 20 bytes; "/respond" what eddy_http_respond makes; all else "hello". */
+ * body, up to 20 bytes; "/respond" what eddy_http_respond makes; "/last" ends the connection;
+ * "/wants/N" answers N with or without "wanted"; "/peer" the client's address; all else "hello". */
 static inline int64_t echo(eddy_http_exchange *x) {
     char buf[777];
     size_t len = 0;
@@ -90,11 +92,36 @@ static inline int64_t respond(eddy_http_exchange *x) {
     return 0;
 }
 
+static inline int64_t last(eddy_http_exchange *x) {
+    eddy_http_response_close(x);
+    return eddy_http_respond(x, 200, NULL, eddy_slice_of("bye"));
+}
+
+static inline int64_t wants(eddy_http_exchange *x, int status) {
+    CHECK_EQ(eddy_http_response_count(x), 0);
+    CHECK_OK(eddy_http_response_begin(x, status));
+    bool wanted = eddy_http_response_wants_body(x);
+    CHECK_OK(eddy_http_response_field(x, "X-Wants", eddy_slice_of(wanted ? "yes" : "no")));
+    CHECK_OK(eddy_http_response_stream(x, 6));
+    CHECK_OK(eddy_http_response_write(x, "wan", 3));
+    CHECK_EQ(eddy_http_response_count(x), wanted ? 3 : 0);
+    return eddy_http_response_write(x, "ted", 3);
+}
+
+static inline int64_t peer(eddy_http_exchange *x) {
+    eddy_address address;
+    char name[EDDY_ADDRESS_TEXT_MAX];
+    CHECK_OK(eddy_tcp_peer(eddy_http_request_peer(x), &address));
+    CHECK_OK(eddy_address_format(&address, name, sizeof name));
+    return eddy_http_respond(x, 200, NULL, eddy_slice_of(name));
+}
+
 static inline int64_t handle(eddy_http_exchange *x, void *arg) {
     struct site *mine = arg;
     eddy_slice target = eddy_http_request_head(x)->target;
     char path[64];
     size_t size;
+    int status;
     snprintf(path, sizeof path, "%.*s", (int)target.len, target.data);
     mine->answered++;
     if (strcmp(path, "/echo") == 0) {
@@ -114,6 +141,12 @@ static inline int64_t handle(eddy_http_exchange *x, void *arg) {
     }
     if (strcmp(path, "/upload") == 0 || strcmp(path, "/respond") == 0) {
         return strcmp(path, "/upload") == 0 ? upload(x) : respond(x);
+    }
+    if (sscanf(path, "/wants/%d", &status) == 1) {
+        return wants(x, status);
+    }
+    if (strcmp(path, "/last") == 0 || strcmp(path, "/peer") == 0) {
+        return strcmp(path, "/last") == 0 ? last(x) : peer(x);
     }
     if (strcmp(path, "/short") == 0) {
         CHECK_OK(eddy_http_response_begin(x, 200));
@@ -136,6 +169,7 @@ static inline int64_t handle(eddy_http_exchange *x, void *arg) {
 static inline void on_response(eddy_http_exchange *x, void *arg) {
     struct site *mine = arg;
     if (mine->status_count < 64) {
+        mine->counts[mine->status_count] = eddy_http_response_count(x);
         mine->failures[mine->status_count] = eddy_http_response_error(x);
         mine->statuses[mine->status_count++] = eddy_http_response_status(x);
     }

@@ -203,6 +203,59 @@ LOOP_TEST(an_answer_takes_one_call) {
     stop(&scope);
 }
 
+LOOP_TEST(a_handler_ends_the_connection) {
+    static const char three[] = GET("/") GET("/last") GET("/");
+    eddy_scope scope;
+    start(&scope);
+    ask(three, strlen(three), text, sizeof text);
+    CHECK_EQ(count_of(text, "HTTP/1.1 200 OK"), 2);
+    CHECK_EQ(count_of(text, "Connection: close\r\n"), 1);
+    const char *first = strstr(text, "\r\n\r\nhello");
+    CHECK(first != NULL && strstr(first, "Connection: close\r\n") != NULL);
+    CHECK(strstr(first, "\r\n\r\nbye") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(a_handler_knows_whether_a_body_is_wanted_and_how_much_of_it_was_written) {
+    static const char *const rows[] = {
+        GET("/wants/200"),
+        "HEAD /wants/200 HTTP/1.1\r\nHost: a\r\n\r\n",
+        GET("/wants/204"),
+        GET("/wants/304"),
+    };
+    eddy_scope scope;
+    start(&scope);
+    for (int i = 0; i < 4; i++) {
+        ask(rows[i], strlen(rows[i]), text, sizeof text);
+        CHECK_EQ(strstr(text, "X-Wants: yes\r\n") != NULL, i == 0);
+        CHECK_EQ(strstr(text, "X-Wants: no\r\n") != NULL, i != 0);
+        const char *body = strstr(text, "\r\n\r\n");
+        CHECK(body != NULL);
+        CHECK_STR(body + 4, i == 0 ? "wanted" : "");
+        CHECK_EQ(site.status_count, i + 1);
+        CHECK_EQ(site.counts[i], i == 0 ? 6 : 0);
+    }
+    stop(&scope);
+}
+
+LOOP_TEST(a_handler_knows_its_client) {
+    eddy_scope scope;
+    start(&scope);
+    eddy_stream *stream = call();
+    eddy_address address;
+    char name[EDDY_ADDRESS_TEXT_MAX];
+    CHECK_OK(eddy_tcp_local(stream, &address));
+    CHECK_OK(eddy_address_format(&address, name, sizeof name));
+    CHECK_OK(eddy_stream_write(stream, GET("/peer"), strlen(GET("/peer"))));
+    CHECK_OK(eddy_stream_shutdown(stream));
+    hear(stream, text, sizeof text);
+    const char *body = strstr(text, "\r\n\r\n");
+    CHECK(body != NULL);
+    CHECK_STR(body + 4, name);
+    CHECK_OK(eddy_stream_close(stream));
+    stop(&scope);
+}
+
 #define UPLOAD "POST /upload HTTP/1.1\r\nHost: a\r\n"
 
 LOOP_TEST(a_whole_body_takes_one_call) {
