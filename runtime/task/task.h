@@ -27,7 +27,9 @@
  *
  * Rules that hold for every suspending call of the library: outside of a task it returns
  * EDDY_ENOTASK; in a cancelled scope it returns -ECANCELED or -ETIME before it does anything; each
- * one is charged to the turn's budget, so that no task that never really waits starves the others.
+ * one is charged to the turn's budget, so that no task that never really waits starves the others:
+ * a turn goes on for 200 us or 1,024 such calls and items, then the loop looks at its timers and
+ * the kernel again. A producer that never waits lets others run by eddy_yield.
  * After a fork the loop is the parent's: in the child each one gives EDDY_EFORKED to the task that
  * forked, closing included, and scopes are left without waiting for their tasks. What ran the loop
  * (eddy_loop_call and others) returns EDDY_EFORKED there when the task returns. This is told by
