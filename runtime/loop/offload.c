@@ -100,6 +100,8 @@ static void futex_wake(_Atomic uint32_t *word) {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+static int call_thread(const struct eddyi_host *host, struct sleeper **ret_sleeper);
+
 /* Takes the latest sleeper out and marks it; the caller makes the call, after unlocking. */
 static struct sleeper *wake_sleeper(void) {
     struct eddyi_list *node = eddyi_list_pop_front(&pool.sleepers);
@@ -114,6 +116,7 @@ static struct sleeper *wake_sleeper(void) {
 
 /* The job has been run. True: its loop waits for it. False: it was abandoned, and is LEFT. */
 static bool end_job(struct eddyi_offload_job *job, int64_t result) {
+    struct sleeper *sleeper = NULL;
     int state = EDDYI_OFFLOAD_RUNNING;
     if (EDDYI_LIKELY(atomic_compare_exchange_strong(&job->state, &state, EDDYI_OFFLOAD_DONE))) {
         return true;
@@ -121,10 +124,24 @@ static bool end_job(struct eddyi_offload_job *job, int64_t result) {
     pthread_mutex_lock(&pool.lock);
     bool abandoned =
         atomic_load_explicit(&job->state, memory_order_relaxed) == EDDYI_OFFLOAD_ABANDONED;
+    void (*left)(struct eddyi_offload_job *job) = job->left;
     job->result = result;
     atomic_store_explicit(&job->state, abandoned ? EDDYI_OFFLOAD_LEFT : EDDYI_OFFLOAD_DONE,
                           memory_order_release);
+    if (abandoned) {
+        /* It comes when `left` has returned, and to close what came late may hang, too: what was
+         * submitted meanwhile is for somebody else. */
+        pool.coming--;
+        (void)call_thread(&eddyi_host_real, &sleeper);
+    }
     pthread_mutex_unlock(&pool.lock);
+    if (sleeper != NULL) {
+        futex_wake(&sleeper->woken);
+    }
+    if (abandoned) {
+        left(job);
+        pool.coming++;
+    }
     return !abandoned;
 }
 
@@ -148,10 +165,6 @@ static void run_jobs(void) {
         bool wanted = end_job(job, result);
         if (wanted) {
             finish(job, result); /* from here on it is the loop's */
-        } else {
-            pool.coming--; /* to close what came late may hang, too */
-            job->left(job);
-            pool.coming++;
         }
         pthread_mutex_lock(&pool.lock);
         pool.coming--;
@@ -189,6 +202,9 @@ static void *work(void *arg) {
             break;
         }
     }
+    /* A job that was submitted while this one was coming has woken nobody. When no thread sleeps,
+     * all the others will look at the queue by themselves. */
+    struct sleeper *heir = pool.queued > pool.coming ? wake_sleeper() : NULL;
     /* Nobody waits for an idle thread, so each one that ends joins the one before it; one that was
      * lost and comes back when the last loop has gone is not joined by anybody. */
     bool joins = pool.has_last;
@@ -205,6 +221,9 @@ static void *work(void *arg) {
         pthread_cond_broadcast(&pool.ended);
     }
     pthread_mutex_unlock(&pool.lock);
+    if (heir != NULL) {
+        futex_wake(&heir->woken);
+    }
     if (joins) {
         eddyi_host_real.thread_join(eddyi_host_real.ctx, before);
     }

@@ -427,6 +427,78 @@ TEST(abandoned_job_that_is_taken_back_is_done_on_its_loop) {
     check_no_thread_left();
 }
 
+/* What follows the job that was taken back: submitted before that one's thread, which is one too
+ * many, has come back for more. */
+static struct {
+    const struct eddyi_driver *real;
+    struct job next;
+    _Atomic bool submitted;
+} relay;
+
+static void wake_and_be_overtaken(eddy_loop *loop) {
+    relay.real->wake(loop);
+    while (!atomic_load(&relay.submitted)) {
+        sched_yield();
+    }
+}
+
+static int64_t run_until_the_loop_sleeps(struct eddyi_offload_job *base) {
+    int64_t r = run_job(base);
+    while (atomic_load(&base->loop->sleeping) == 0) {
+        sched_yield();
+    }
+    return r;
+}
+
+static void job_done_and_next(struct eddyi_offload_job *base) {
+    job_done(base);
+    start(base->loop, &relay.next, NULL, NULL);
+    atomic_store(&relay.submitted, true);
+}
+
+/* Who ends because there are too many leaves no job behind for threads that sleep: each of so many
+ * would take seconds, until one has slept enough, and all of them longer than a test may. */
+TEST(thread_that_is_one_too_many_leaves_no_job_to_sleepers) {
+    skip_on_sim();
+    eddy_loop *loop = new_loop();
+    struct eddyi_driver driver = *loop->driver;
+    relay.real = loop->driver;
+    driver.wake = wake_and_be_overtaken;
+    loop->driver = &driver;
+    for (int i = 0; i < 100; i++) {
+        sem_t kept_gate;
+        sem_t gate;
+        _Atomic int begun = 0;
+        struct job kept = {.job = {.run = run_until_the_loop_sleeps, .done = job_done_and_next},
+                           .gate = &kept_gate,
+                           .begun = &begun};
+        struct job others[64];
+        int count = pool_size(loop);
+        CHECK(count <= 64);
+        sem_init(&kept_gate, 0, 0);
+        sem_init(&gate, 0, 0);
+        atomic_store(&relay.submitted, true);
+        CHECK_OK(eddyi_offload_submit(loop, &kept.job));
+        wait_until(&begun, 1);
+        CHECK(eddyi_offload_abandon(&kept.job));
+        for (int k = 0; k < count; k++) {
+            start(loop, &others[k], &gate, &begun);
+        }
+        wait_until(&begun, 1 + count);
+        open_gate(&gate, count);
+        CHECK_EQ(eddy_loop_run(loop), 0); /* they sleep, or soon will */
+        atomic_store(&relay.submitted, false);
+        CHECK(eddyi_offload_reclaim(&kept.job));
+        open_gate(&kept_gate, 1);
+        CHECK_EQ(eddy_loop_run(loop), 0);
+        CHECK_EQ(kept.done, 1);
+        CHECK_EQ(relay.next.done, 1);
+        CHECK_EQ(relay.next.job.result, 42);
+    }
+    eddy_loop_free(loop); /* with that driver: until then a thread may be waking it */
+    check_no_thread_left();
+}
+
 static void stay(struct eddyi_offload_job *base) {
     (void)base;
 }
