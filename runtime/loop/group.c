@@ -69,17 +69,26 @@ static void report_through(eddy_loop_group *group) {
     }
 }
 
-/* Runs the loop until *done, whatever a task may say that stops it. */
-static void serve_until(eddy_loop *loop, const bool *done) {
+/* Runs the loop until *done, whatever a task may say that stops it. EDDY_EFORKED: something on it
+ * has forked, and this is the child. */
+static int serve_until(eddy_loop *loop, const bool *done) {
     loop->live++;
     while (!*done) {
         int r = eddyi_loop_run_until(loop, done);
+        if (r == EDDY_EFORKED) {
+            return r;
+        }
         EDDY_ASSERT(r >= 0);
     }
     loop->live--;
+    return 0;
 }
 
-/* A member's thread: the loop is made here, so that its ring is bound here. */
+/*
+ * A member's thread: the loop is made here, so that its ring is bound here. In the child of a task
+ * that forked it is the only thread. It returns as any thread's function would, and leaves the loop
+ * to the group, which frees it there when the program asks for that.
+ */
 static void *run_member(void *arg) {
     struct member *member = arg;
     eddy_loop_group *group = member->group;
@@ -99,12 +108,16 @@ static void *run_member(void *arg) {
     do {
         /* A task may stop the loop: a member runs on until its group ends, and nothing is left. */
         r = eddy_loop_run(loop);
-        EDDY_ASSERT(r >= 0);
-    } while (r != 0 || !member->ending);
-    report_through(group);
-    /* Others may still ask something of this loop, or send it what ended there. */
-    serve_until(loop, &member->leaving);
-    eddy_loop_free(loop);
+        EDDY_ASSERT(r >= 0 || r == EDDY_EFORKED);
+    } while (r > 0 || (r == 0 && !member->ending));
+    if (r == 0) {
+        report_through(group);
+        /* Others may still ask something of this loop, or send it what ended there. */
+        r = serve_until(loop, &member->leaving);
+    }
+    if (r == 0) {
+        eddy_loop_free(loop);
+    }
     if (begun) {
         group->first->thread_end();
     }
@@ -189,7 +202,8 @@ int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_group **ret_
 
 /* ---- end ------------------------------------------------------------------------------------- */
 
-static void end_members(eddy_loop_group *group) {
+/* EDDY_EFORKED: a task of the first loop forked meanwhile, and this is the child. */
+static int end_members(eddy_loop_group *group) {
     const struct eddyi_host *host = group->first->host;
     EDDY_ASSERT_SAY(eddyi_loop_here == NULL, "a group is freed from outside of every loop");
     EDDY_ASSERT_SAY(eddyi_loop_check(group->first) == 0,
@@ -198,25 +212,30 @@ static void end_members(eddy_loop_group *group) {
     for (unsigned i = 1; i < group->count; i++) {
         eddyi_loop_ready_from_any(group->members[i].loop, &group->members[i].end);
     }
-    serve_until(group->first, &group->members[0].leaving);
-    for (unsigned i = 1; i < group->count; i++) {
+    int r = serve_until(group->first, &group->members[0].leaving);
+    for (unsigned i = 1; r == 0 && i < group->count; i++) {
         host->thread_join(host->ctx, group->members[i].thread);
     }
+    return r;
 }
 
 eddy_loop_group *eddy_loop_group_free(eddy_loop_group *group) {
     if (group == NULL) {
         return NULL;
     }
-    if (group->first->pid != getpid()) {
-        /* In a forked child the threads are not there, and the locks may be held by them. */
+    bool forked = group->first->pid != getpid();
+    if (!forked && group->count > 1) {
+        forked = end_members(group) == EDDY_EFORKED;
+    }
+    if (forked) {
+        /* In a forked child the threads are not there, and the locks may be held by them. One that
+         * was leaving may have freed its loop in part. */
         for (unsigned i = 1; i < group->count; i++) {
-            eddy_loop_free(group->members[i].loop);
+            if (!group->members[i].leaving) {
+                eddy_loop_free(group->members[i].loop);
+            }
         }
     } else {
-        if (group->count > 1) {
-            end_members(group);
-        }
         pthread_cond_destroy(&group->told);
         pthread_mutex_destroy(&group->lock);
     }

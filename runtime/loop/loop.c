@@ -109,13 +109,15 @@ static int choose_driver(eddy_loop *loop) {
 /* In the child of a fork, on its one thread. What else the child has of loops finds out by asking
  * for its process id. This loop runs here: the suspending calls of its task would find the kernel's
  * half of the driver shared or gone, and no system call stands in their way. So the queue is closed
- * and the budget made endless, which sends them all to the look at their scope's code. */
+ * for good, no turn begins any more, and the budget is made endless, which sends them all to the
+ * look at their scope's code. */
 static void child_of_a_fork(void) {
     eddy_loop *loop = eddyi_loop_here;
     if (loop == NULL || loop->pid == getpid()) {
         return;
     }
     loop->forked = true;
+    loop->stepwise = true; /* with no batch: eddyi_loop_take gives nothing */
     loop->batch = 0;
     loop->budget = INT_MAX;
     if (loop->tasks_forked != NULL) {
@@ -386,6 +388,9 @@ static void run_ready(eddy_loop *loop) {
 /* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now
  * was what the caller waits for: the last that lives, or what sets *done. */
 static void turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
+    if (EDDYI_UNLIKELY(loop->forked)) {
+        return; /* a turn that begins would open the queue again */
+    }
     begin_turn(loop);
     run_ready(loop);
     if (EDDYI_UNLIKELY(loop->forked)) {
@@ -577,11 +582,14 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         EDDY_ASSERT_SAY(r == 0, "a loop is freed on the thread that ran it");
         eddyi_loop_end(loop);
         take_remote(loop);
-        while (loop->live > 0 || loop->ready_head != NULL) {
+        while ((loop->live > 0 || loop->ready_head != NULL) && !loop->forked) {
             loop->stopping = false; /* it is ending anyhow, and sleeps where it waits */
             turn(loop, EDDY_NEVER, &never_done);
         }
         leave(loop);
+        forked = loop->forked; /* in a task's cleanup, and this is the child */
+    }
+    if (!forked) {
         eddyi_offload_loop_done(loop);
         while (atomic_load_explicit(&loop->wakers, memory_order_acquire) != 0) {
             sched_yield();

@@ -4,6 +4,7 @@
  * inside a struct that both sides know, freed by whoever lets go last.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include <eddy/runtime/base/memory_impl.h>
 #include <eddy/runtime/task/task_impl.h>
@@ -176,7 +177,10 @@ static int check_spawn(eddy_loop **loop, eddy_task_fn fn, const void *arg, size_
     if (fn == NULL || copy > EDDY_SPAWN_COPY_MAX || (copy > 0 && arg == NULL)) {
         return -EINVAL;
     }
-    return 0;
+    /* In a forked child nobody would carry it out, and to wake the loop would write to a descriptor
+     * that is the parent's as well. */
+    bool forked = *loop == eddyi_loop_here ? (*loop)->forked : (*loop)->pid != getpid();
+    return forked ? EDDY_EFORKED : 0;
 }
 
 int eddy_spawn_from(const char *site, eddy_loop *loop, eddy_task_fn fn, void *arg, size_t copy) {

@@ -32,8 +32,11 @@
  * the kernel again. A producer that never waits lets others run by eddy_yield.
  * After a fork the loop is the parent's: in the child each one gives EDDY_EFORKED to the task that
  * forked, closing included, and scopes are left without waiting for their tasks. What ran the loop
- * (eddy_loop_call and others) returns EDDY_EFORKED there when the task returns. This is told by
- * fork(3); a child of _Fork or of a bare clone calls nothing of the library's but exec or _exit.
+ * (eddy_loop_call and others) returns EDDY_EFORKED there when the task returns; eddy_loop_free and
+ * eddy_loop_group_free go on as in any forked child. On a further loop of a group (runtime/loop/
+ * group.h) the task returns to a thread of the library's, which ends; it is the child's only one,
+ * so the child exits with status 0, by exit(3). This is told by fork(3); a child of _Fork or of a
+ * bare clone calls nothing of the library's but exec or _exit.
  */
 #ifndef EDDY_RUNTIME_TASK_TASK_H
 #define EDDY_RUNTIME_TASK_TASK_H
@@ -57,7 +60,8 @@ typedef int64_t (*eddy_task_fn)(void *arg);
  *          the loop.
  * Owns:    with size 0 borrows `arg` until the task ends; else copies it.
  * Errors:  -ENOMEM no stack; -EINVAL; EDDY_ENOTASK no loop runs on this thread; -ECANCELED or
- *          -ETIME the scope has ended (nothing was started).
+ *          -ETIME the scope has ended; EDDY_EFORKED the loop is a parent process's (nothing was
+ *          started).
  * Threads: loop thread.
  * Cancel:  suspends only while the scope's limit of running tasks is reached.
  */

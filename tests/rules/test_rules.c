@@ -442,13 +442,29 @@ LOOP_TEST(rule_10_a_broken_pipe_is_an_error_and_no_signal) {
     CHECK_OK(eddy_stream_close(pair.near));
 }
 
+static int64_t spawns_on(void *loop) {
+    return eddy_spawn_on(loop, fails, NULL, 0);
+}
+
+/* From a thread without a loop, and from a task of a loop that the child has made itself. */
+static bool refuses_tasks(eddy_loop *loop) {
+    eddy_loop *own;
+    eddy_future *f = eddy_task_start_on(loop, fails, NULL, 0);
+    CHECK_OK(eddy_loop_new(NULL, &own));
+    bool refused = spawns_on(loop) == EDDY_EFORKED && eddy_future_result(f) == EDDY_EFORKED &&
+                   eddy_loop_call(own, spawns_on, loop) == EDDY_EFORKED;
+    eddy_future_release(f);
+    eddy_loop_free(own);
+    return refused;
+}
+
 TEST(rule_10_in_a_forked_child_a_loop_is_dead_and_says_so) {
     eddy_loop *loop;
     CHECK_OK(eddy_loop_new(NULL, &loop));
     pid_t child = fork();
     if (child == 0) {
         bool dead = eddy_loop_run(loop) == EDDY_EFORKED && eddy_loop_poll(loop) == EDDY_EFORKED &&
-                    eddy_loop_call(loop, fails, NULL) == EDDY_EFORKED;
+                    eddy_loop_call(loop, fails, NULL) == EDDY_EFORKED && refuses_tasks(loop);
         eddy_loop_free(loop);
         _exit(dead ? 0 : 1);
     }
@@ -527,10 +543,17 @@ LOOP_TEST(rule_10_a_task_that_forks_has_no_loop_in_the_child) {
 
 static pid_t child_of_a_task;
 
+static int64_t runs_in_the_parent(void *arg) {
+    (void)arg;
+    CHECK(child_of_a_task != 0);
+    return 0;
+}
+
 static int64_t forks_and_returns(void *arg) {
     struct pair pair = connect_pair(); /* left open: it is the parent's as well */
     CHECK_OK(eddy_spawn(reads_once, pair.near, 0));
     CHECK_OK(eddy_sleep(EDDY_MS));
+    CHECK_OK(eddy_spawn(runs_in_the_parent, NULL, 0));
     child_of_a_task = fork();
     if (child_of_a_task == 0) {
         alarm(20);
@@ -547,6 +570,9 @@ static int64_t forks_and_returns(void *arg) {
 static void forks_in_a_post(void *arg) {
     (void)arg;
     child_of_a_task = fork();
+    if (child_of_a_task == 0) {
+        CHECK_ERR(eddy_spawn(fails, NULL, 0), EDDY_EFORKED);
+    }
 }
 
 /* In the child ends it; in the parent waits for its end. */

@@ -417,6 +417,50 @@ TEST(a_process_ends_under_a_call_that_hangs) {
     }
 }
 
+/* ---- a fork meanwhile ------------------------------------------------------------------------ */
+
+static pid_t forked = -1;
+
+static int64_t forks_in_its_cleanup(void *arg) {
+    (void)arg;
+    about_to_wait();
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ECANCELED);
+    forked = fork();
+    if (forked == 0) {
+        alarm(20); /* nobody else would end it if it hung */
+    }
+    return 0;
+}
+
+static int64_t ends_in_the_parent(void *arg) {
+    eddy_scope shield;
+    (void)arg;
+    about_to_wait();
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ECANCELED);
+    CHECK_OK(eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true}));
+    while (forked == -1) {
+        CHECK_OK(eddy_yield());
+    }
+    CHECK_OK(eddy_scope_leave(&shield, 0));
+    CHECK(forked != 0);
+    return 0;
+}
+
+TEST(in_the_child_of_a_task_that_forks_meanwhile_only_memory_is_given_back) {
+    eddy_loop *loop = new_loop();
+    CHECK_OK(eddy_spawn_on(loop, ends_in_the_parent, NULL, 0));
+    CHECK_OK(eddy_spawn_on(loop, forks_in_its_cleanup, NULL, 0));
+    CHECK_OK(eddy_spawn_on(loop, ends_in_the_parent, NULL, 0));
+    let_them_wait(loop, 3);
+    eddy_loop_free(loop);
+    if (forked == 0) {
+        _exit(eddy_loop_current() == NULL ? 7 : 1);
+    }
+    int status;
+    CHECK_EQ(waitpid(forked, &status, 0), forked);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
 /* ---- and what a root task leaves ------------------------------------------------------------- */
 
 LOOP_TEST(what_a_root_task_leaves_behind_ends_with_its_loop) {

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -403,4 +404,73 @@ TEST(forked_child_only_gives_things_back) {
     eddy_loop_group_free(group);
     CHECK_EQ(atomic_load(&cancelled), 1);
     eddy_loop_free(first);
+}
+
+static _Atomic int child;
+
+static void exits_as_told(void) {
+    _exit(7);
+}
+
+static int64_t ends_in_the_parent(void *arg) {
+    (void)arg;
+    CHECK(atomic_load(&child) > 0);
+    return 0;
+}
+
+static int64_t forks(void *arg) {
+    (void)arg;
+    eddy_spawn(ends_in_the_parent, NULL, 0);
+    pid_t pid = fork();
+    atomic_store(&child, pid);
+    if (pid == 0) {
+        alarm(20); /* nobody else would end it if it hung */
+        CHECK_EQ(atexit(exits_as_told), 0);
+    }
+    return 0;
+}
+
+static int64_t forks_in_its_cleanup(void *arg) {
+    atomic_fetch_add(&begun, 1);
+    CHECK_ERR(eddy_sleep(EDDY_NEVER), -ECANCELED);
+    return forks(arg);
+}
+
+static void check_child(void) {
+    int status;
+    CHECK_EQ(waitpid(atomic_load(&child), &status, 0), atomic_load(&child));
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 7);
+}
+
+TEST(child_of_a_members_task_exits_when_the_task_returns) {
+    eddy_loop *first = new_loop();
+    eddy_loop_group *group = new_group(first);
+    CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, 1), forks, NULL, 0));
+    wait_until(&child, 1);
+    check_child();
+    eddy_loop_group_free(group);
+    eddy_loop_free(first);
+}
+
+TEST(child_of_a_members_task_exits_when_the_group_ends_meanwhile) {
+    eddy_loop *first = new_loop();
+    eddy_loop_group *group = new_group(first);
+    CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, 1), forks_in_its_cleanup, NULL, 0));
+    wait_until(&begun, 1);
+    eddy_loop_group_free(group);
+    check_child();
+    eddy_loop_free(first);
+}
+
+TEST(child_of_a_task_on_the_first_loop_frees_the_group_that_ends_meanwhile) {
+    eddy_loop *first = new_loop();
+    eddy_loop_group *group = new_group(first);
+    CHECK_OK(eddy_spawn_on(first, forks, NULL, 0));
+    eddy_loop_group_free(group);
+    eddy_loop_free(first);
+    if (atomic_load(&child) == 0) {
+        _exit(7);
+    }
+    check_child();
 }
