@@ -124,7 +124,7 @@ static bool end_job(struct eddyi_offload_job *job, int64_t result) {
     pthread_mutex_lock(&pool.lock);
     bool abandoned =
         atomic_load_explicit(&job->state, memory_order_relaxed) == EDDYI_OFFLOAD_ABANDONED;
-    void (*left)(struct eddyi_offload_job *job) = job->left;
+    void (*left)(struct eddyi_offload_job * job) = job->left;
     job->result = result;
     atomic_store_explicit(&job->state, abandoned ? EDDYI_OFFLOAD_LEFT : EDDYI_OFFLOAD_DONE,
                           memory_order_release);
