@@ -54,6 +54,12 @@ static int skipped;
 static uint64_t seed;
 static bool seed_known;
 
+void test_goes_on_in_a_fork(void) {
+#ifdef UNDER_TSAN
+    test_skip("ThreadSanitizer does not follow a fork's child");
+#endif
+}
+
 void test_register(struct test_case *test) {
     *cases_end = test;
     cases_end = &test->next;

@@ -589,6 +589,7 @@ static void end_child(eddy_loop *loop, int64_t r) {
 }
 
 TEST(rule_10_in_the_child_of_what_ran_on_a_loop_the_loop_returns) {
+    test_goes_on_in_a_fork();
     eddy_loop *loop;
     int result = 5;
     CHECK_OK(eddy_loop_new(NULL, &loop));

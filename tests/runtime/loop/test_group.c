@@ -387,6 +387,7 @@ TEST(member_without_a_descriptor_undoes_the_group) {
 }
 
 TEST(forked_child_only_gives_things_back) {
+    test_goes_on_in_a_fork();
     eddy_loop *first = new_loop();
     eddy_loop_group *group = new_group(first);
     CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, 1), sleep_for_good, NULL, 0));
@@ -444,6 +445,7 @@ static void check_child(void) {
 }
 
 TEST(child_of_a_members_task_exits_when_the_task_returns) {
+    test_goes_on_in_a_fork();
     eddy_loop *first = new_loop();
     eddy_loop_group *group = new_group(first);
     CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, 1), forks, NULL, 0));
@@ -454,6 +456,7 @@ TEST(child_of_a_members_task_exits_when_the_task_returns) {
 }
 
 TEST(child_of_a_members_task_exits_when_the_group_ends_meanwhile) {
+    test_goes_on_in_a_fork();
     eddy_loop *first = new_loop();
     eddy_loop_group *group = new_group(first);
     CHECK_OK(eddy_spawn_on(eddy_loop_group_loop(group, 1), forks_in_its_cleanup, NULL, 0));
@@ -464,6 +467,7 @@ TEST(child_of_a_members_task_exits_when_the_group_ends_meanwhile) {
 }
 
 TEST(child_of_a_task_on_the_first_loop_frees_the_group_that_ends_meanwhile) {
+    test_goes_on_in_a_fork();
     eddy_loop *first = new_loop();
     eddy_loop_group *group = new_group(first);
     CHECK_OK(eddy_spawn_on(first, forks, NULL, 0));
