@@ -107,8 +107,9 @@ void test_run_plain(void (*body)(void));
 void test_run_in_loop(void (*body)(void)); /* loop.c */
 void test_register(struct test_case *test);
 _Noreturn void test_skip(const char *why);
-/* Where the child of a fork goes on with tasks or loops: ThreadSanitizer knows the fibers and threads
- * of the parent only, and sees races between them there, or dies. Skips the case under it. */
+/* Where the child of a fork goes on with tasks or loops: ThreadSanitizer knows the fibers and
+ * threads of the parent only, and sees races between them there, or dies. Skips the case under
+ * it. */
 void test_goes_on_in_a_fork(void);
 /* Ends the process without unwinding: we may stand on a task's stack, or in some thread. */
 __attribute__((format(printf, 3, 4))) _Noreturn void test_fail(const char *file, int line,
