@@ -161,10 +161,10 @@ EDDY_API int64_t eddy_future_take_payload(eddy_future *f, void **ret_payload, si
  * Shape:   NULL is fine. Where nothing can wait (in a callback or a post on a loop's thread; a
  *          task's own future; in a forked child) it only asks for the cancel and lets go, or leaves
  *          the handle to its scope: then memory lent to it stays lent until its work has ended.
- *          Work on another loop ends when its thread runs or frees that loop, and release waits for
- *          that, also when a started task has not begun: it will, because what its argument owns
- *          is its own to give back. A thread that ends without freeing its loop leaves whoever
- *          releases waiting for ever; eddy_future_wait with a timeout does not.
+ *          Work on another loop ends when its thread runs that loop, and release waits for that,
+ *          also when a started task has not begun: it will, because what its argument owns is its
+ *          own to give back. Where no thread runs the loop any more it waits for ever;
+ *          eddy_future_wait with a timeout does not.
  * Owns:    the handle is gone; a payload that was not taken is disposed of.
  * Errors:  none; returns NULL. An unobserved failure goes to on_unobserved.
  * Threads: any thread.

@@ -57,7 +57,8 @@ EDDY_API int eddy_loop_group_new(eddy_loop *first, unsigned count, eddy_loop_gro
  * End the other loops: cancel the tasks that are left on them, join their threads.
  *
  * Shape:   NULL is fine. No loop is gone before the tasks of all others have ended, and the first
- *          one runs meanwhile, because tasks elsewhere may wait for what ends on it.
+ *          one runs meanwhile, because tasks elsewhere may wait for what ends on it. A task there
+ *          that waits in a shield without a deadline of its own holds this up.
  * Owns:    frees the group, and every loop in it but the first.
  * Errors:  none; returns NULL.
  * Threads: loop thread of the first loop, outside of its tasks. In a forked child: any, only memory

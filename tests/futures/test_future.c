@@ -614,18 +614,24 @@ TEST(a_plain_thread_starts_awaits_and_releases_on_a_loop) {
     other_loop_stop(&other);
 }
 
-/* A loop that is bound to its thread and does not run, until that thread frees it. */
+static _Atomic bool released;
+
+/* A loop that is bound to its thread and does not run, until it is told to. */
 static void *keep_a_loop_idle(void *arg) {
     struct other_loop *other = arg;
     CHECK_OK(eddy_loop_new(NULL, &other->loop));
     CHECK_OK(eddy_loop_poll(other->loop));
     CHECK_OK(eddy_promise_resolve(other->ready.promise, 0));
     CHECK_OK(eddy_await(other->stop.future));
+    CHECK_OK(eddy_loop_run(other->loop));
+    while (!atomic_load(&released)) { /* a loop is freed after the futures of what ran on it */
+        sched_yield();
+    }
     eddy_loop_free(other->loop);
     return NULL;
 }
 
-TEST(release_waits_for_a_loop_that_does_not_run_until_it_is_freed) {
+TEST(release_waits_for_a_loop_that_does_not_run_until_it_does) {
     struct other_loop other = {.ready = pair_new(), .stop = pair_new()};
     _Atomic int cancels = 0;
     other.thread = thread_start(keep_a_loop_idle, &other);
@@ -636,6 +642,7 @@ TEST(release_waits_for_a_loop_that_does_not_run_until_it_is_freed) {
     CHECK_EQ(cancels, 0);
     CHECK_OK(eddy_promise_resolve(other.stop.promise, 0));
     eddy_future_release(f);
+    atomic_store(&released, true);
     CHECK_EQ(cancels, 1); /* the task has begun and ended: its argument is the caller's again */
     thread_join(other.thread);
     pair_free(&other.ready);
