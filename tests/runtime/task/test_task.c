@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <time.h>
 
 #include <eddy/runtime/base/memory.h>
 #include <eddy/runtime/sync/barrier.h>
@@ -565,6 +566,14 @@ static int64_t nothing(void *arg) {
     return 0;
 }
 
+/* Long enough that the loop falls asleep meanwhile. */
+static int64_t takes_long(void *arg) {
+    (void)arg;
+    struct timespec nap = {.tv_nsec = EDDY_MS};
+    nanosleep(&nap, NULL);
+    return 0;
+}
+
 LOOP_TEST(stacks_of_a_burst_are_given_back_when_a_loop_without_timers_sleeps) {
     eddy_task *task = eddyi_task_here;
     const struct eddyi_stack_pool *stacks = &task->loop->tasks->stacks;
@@ -579,7 +588,7 @@ LOOP_TEST(stacks_of_a_burst_are_given_back_when_a_loop_without_timers_sleeps) {
         task->loop->tasks->trimmed_ns = eddyi_loop_clock(task->loop) - 2 * EDDY_S;
         task->loop->now_ns = 0;
         for (int i = 0; i < 1000 && stacks->free_count > 256; i++) {
-            CHECK_OK(eddyi_task_offload(task, nothing, NULL, "nothing"));
+            CHECK_OK(eddyi_task_offload(task, takes_long, NULL, "nothing"));
         }
         CHECK(stacks->free_count <= 256);
     }
