@@ -22,6 +22,7 @@
 #include <cmocka.h>
 
 #include <eddy/runtime/base/memory.h>
+#include <eddy/runtime/base/sanitizer_impl.h>
 #include <eddy/runtime/base/track.h>
 
 #define CASE_SECONDS 60
@@ -30,15 +31,7 @@
  * knows it. */
 #define EXIT_SKIPPED 77
 
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-
-#ifdef UNDER_TSAN
+#ifdef EDDYI_TSAN
 /* A case may fork while it has threads, and its child start some: ThreadSanitizer lets it only when
  * asked, because it cannot promise to see every race there. */
 __attribute__((visibility("default"))) const char *__tsan_default_options(void);
@@ -55,7 +48,7 @@ static uint64_t seed;
 static bool seed_known;
 
 void test_goes_on_in_a_fork(void) {
-#ifdef UNDER_TSAN
+#ifdef EDDYI_TSAN
     test_skip("ThreadSanitizer does not follow a fork's child");
 #endif
 }
@@ -211,14 +204,11 @@ const char *test_driver(void) {
 }
 
 bool test_is_slow(void) {
-#if defined(__SANITIZE_ADDRESS__) || defined(UNDER_TSAN)
+#if defined(EDDYI_ASAN) || defined(EDDYI_TSAN)
     return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    return true;
-#endif
-#endif
+#else
     return getenv("EDDY_TEST_SLOW") != NULL;
+#endif
 }
 
 int64_t test_each_allocation_fails(int64_t (*scenario)(void *arg), void *arg) {

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <eddy/runtime/base/sanitizer_impl.h>
+
 #define TEXT_MAX 320 /* of a place: a long name of a function, and one of a file */
 
 /*
@@ -25,15 +27,7 @@ static uint64_t count; /* objects ever made */
 
 /* A lock that all objects of all threads share would put an order between threads that have none,
  * and ThreadSanitizer would miss the races that this hides. */
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
-
-#ifdef UNDER_TSAN
+#ifdef EDDYI_TSAN
 void AnnotateIgnoreSyncBegin(const char *file, int line);
 void AnnotateIgnoreSyncEnd(const char *file, int line);
 void AnnotateIgnoreReadsBegin(const char *file, int line);

@@ -26,20 +26,14 @@
 #ifndef EDDY_RUNTIME_DRIVER_URING_IMPL_H
 #define EDDY_RUNTIME_DRIVER_URING_IMPL_H
 
+#include <eddy/runtime/base/sanitizer_impl.h>
 #include <eddy/runtime/driver/uring_uapi_impl.h>
 #include <eddy/runtime/loop/driver_impl.h>
 #include <eddy/runtime/loop/loop_impl.h>
 
 /* What ThreadSanitizer cannot see: the kernel orders the submitter's writes before what follows
  * the completion. */
-#if defined(__SANITIZE_THREAD__)
-#define EDDYI_URING_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define EDDYI_URING_TSAN 1
-#endif
-#endif
-#ifdef EDDYI_URING_TSAN
+#ifdef EDDYI_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 #define EDDYI_URING_ACQUIRE(address) __tsan_acquire(address)

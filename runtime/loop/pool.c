@@ -4,18 +4,11 @@
 #include <string.h>
 
 #include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/sanitizer_impl.h>
 #include <eddy/runtime/loop/loop_impl.h>
 
 /* A slice into a buffer that was given back is a mistake that nothing else would find: under ASan a
  * free block may not be touched, but for its link. */
-#ifdef __SANITIZE_ADDRESS__
-#define EDDYI_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define EDDYI_ASAN 1
-#endif
-#endif
-
 #ifdef EDDYI_ASAN
 #include <sanitizer/asan_interface.h>
 #define CLOSE_BLOCK(block) \

@@ -17,23 +17,8 @@
 #ifndef EDDY_RUNTIME_TASK_FIBER_IMPL_H
 #define EDDY_RUNTIME_TASK_FIBER_IMPL_H
 
+#include <eddy/runtime/base/sanitizer_impl.h>
 #include <eddy/runtime/task/switch_impl.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define EDDYI_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define EDDYI_ASAN 1
-#endif
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#define EDDYI_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define EDDYI_TSAN 1
-#endif
-#endif
 
 /*
  * Make `fiber` stand for the stack that the caller runs on, which is the calling thread's own. It
