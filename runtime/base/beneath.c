@@ -21,6 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <eddy/runtime/base/try_impl.h>
+
 #define LINKS_MAX 40 /* the kernel's own number */
 
 struct walk {
@@ -34,11 +36,7 @@ struct walk {
 };
 
 static int open_again(int dirfd, const char *name, int flags, mode_t mode) {
-    int fd;
-    do {
-        fd = openat(dirfd, name, flags | O_CLOEXEC, mode);
-    } while (fd < 0 && errno == EINTR);
-    return fd < 0 ? -errno : fd;
+    return (int)EDDYI_AGAIN_ON_EINTR(openat(dirfd, name, flags | O_CLOEXEC, mode));
 }
 
 static void move_to(struct walk *walk, int fd) {
