@@ -149,9 +149,7 @@ static inline int eddyi_task_checkpoint(eddy_task *task) {
 /* For calls that a cancel does not refuse: the charge alone, as their last line, when nothing is
  * used any more that another task may give back meanwhile. */
 static inline void eddyi_task_charge(eddy_task *task) {
-    if (EDDYI_UNLIKELY(--task->loop->budget < 0)) {
-        (void)eddyi_task_yield(task);
-    }
+    (void)eddyi_task_checkpoint(task);
 }
 
 /* The running task, after its checkpoint: 0, EDDY_ENOTASK, -ECANCELED or -ETIME. */
