@@ -2,6 +2,8 @@
 /* The server, from its clients' side: bytes in, bytes out, over real connections of each driver. */
 #include <eddy/net/http/server.h>
 
+#include <sys/socket.h>
+
 #include "site.h"
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -598,6 +600,16 @@ LOOP_TEST(a_drain_answers_the_first_request_of_whoever_was_accepted) {
     CHECK_OK(eddy_scope_leave(&scope, 0));
 }
 
+/* No other task gets the CPU meanwhile, as it may in a suspending call when the turn is over. */
+static void write_past_the_loop(eddy_stream *stream, const char *request) {
+    if (is_virtual()) {
+        CHECK_OK(eddy_stream_write(stream, request, strlen(request)));
+    } else {
+        ssize_t len = send(eddy_stream_fd(stream), request, strlen(request), MSG_NOSIGNAL);
+        CHECK(len == (ssize_t)strlen(request));
+    }
+}
+
 LOOP_TEST(a_drain_answers_a_request_that_has_come_on_a_kept_connection) {
     enum { CLIENTS = 20 };
     eddy_stream *streams[CLIENTS];
@@ -609,7 +621,7 @@ LOOP_TEST(a_drain_answers_a_request_that_has_come_on_a_kept_connection) {
         hear_hello(streams[i]);
     }
     for (int i = 0; i < CLIENTS; i++) {
-        CHECK_OK(eddy_stream_write(streams[i], GET("/"), strlen(GET("/"))));
+        write_past_the_loop(streams[i], GET("/"));
     }
     CHECK_OK(eddy_loop_drain(eddy_loop_current()));
     int told = 0;
@@ -623,7 +635,7 @@ LOOP_TEST(a_drain_answers_a_request_that_has_come_on_a_kept_connection) {
         told += strstr(text, "Connection: close\r\n") != NULL;
         CHECK_OK(eddy_stream_close(streams[i]));
     }
-    CHECK(told > 0 || is_virtual()); /* those that were answered after the drain had begun */
+    CHECK(told == CLIENTS || is_virtual()); /* all were answered after the drain had begun */
     CHECK_OK(eddy_scope_leave(&scope, 0));
 }
 
