@@ -211,64 +211,7 @@ const char *eddy_loop_driver_reason(const eddy_loop *loop) {
     return loop->driver_reason;
 }
 
-/* ---- the ready queue ------------------------------------------------------------------------- */
-
-/* The simulation puts an item anywhere in the queue: whatever order a program relies on without
- * having asked for it shows under some seed. */
-void eddyi_loop_ready_shuffled(eddy_loop *loop, struct eddyi_ready *ready) {
-    uint64_t place = loop->driver->shuffle(loop, loop->ready_count);
-    if (place >= loop->ready_count) {
-        eddyi_loop_ready_last(loop, ready); /* without walking there */
-        return;
-    }
-    struct eddyi_ready **link = &loop->ready_head;
-    for (uint64_t i = 0; i < place && *link != NULL; i++) {
-        link = &(*link)->next;
-    }
-    ready->next = *link;
-    *link = ready;
-    loop->ready_count++;
-}
-
-void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready) {
-    if (eddyi_loop_here == loop) {
-        eddyi_loop_ready(loop, ready);
-        return;
-    }
-    /* As soon as the item is queued the loop may run it, end and be freed: that waits for this. */
-    atomic_fetch_add_explicit(&loop->wakers, 1, memory_order_relaxed);
-    struct eddyi_ready *top = atomic_load_explicit(&loop->remote, memory_order_relaxed);
-    do {
-        ready->next = top;
-    } while (!atomic_compare_exchange_weak(&loop->remote, &top, ready));
-    /* Both this and the loop's "sleeping, then look again" are sequentially consistent: either the
-     * loop sees the item or this thread sees it asleep. One write wakes it, whoever comes first. */
-    if (atomic_load(&loop->sleeping) != 0 && atomic_exchange(&loop->sleeping, 0) != 0) {
-        loop->driver->wake(loop);
-    }
-    atomic_fetch_sub_explicit(&loop->wakers, 1, memory_order_release);
-}
-
-/* Moves what other threads queued into the ready queue, oldest first. The look is sequentially
- * consistent: where `sleeping` was set before it, it must not go ahead of that. */
-static void take_remote(eddy_loop *loop) {
-    if (atomic_load(&loop->remote) == NULL) {
-        return;
-    }
-    struct eddyi_ready *stack = atomic_exchange(&loop->remote, NULL);
-    struct eddyi_ready *oldest = NULL;
-    while (stack != NULL) {
-        struct eddyi_ready *next = stack->next;
-        stack->next = oldest;
-        oldest = stack;
-        stack = next;
-    }
-    while (oldest != NULL) {
-        struct eddyi_ready *next = oldest->next;
-        eddyi_loop_ready(loop, oldest);
-        oldest = next;
-    }
-}
+/* ---- posting --------------------------------------------------------------------------------- */
 
 static void run_post(struct eddyi_ready *ready) {
     struct post *post = EDDYI_CONTAINER(ready, struct post, ready);
@@ -312,12 +255,12 @@ void eddyi_timer_disarm(eddy_loop *loop, struct eddyi_timer *timer) {
     }
 }
 
-static int64_t next_deadline(const eddy_loop *loop) {
+int64_t eddyi_timers_next(const eddy_loop *loop) {
     struct eddyi_heap_node *first = eddyi_heap_min(&loop->timers);
     return first == NULL ? EDDY_NEVER : first->key;
 }
 
-static void fire_timers(eddy_loop *loop) {
+void eddyi_timers_fire(eddy_loop *loop) {
     struct eddyi_heap_node *first;
     while ((first = eddyi_heap_min(&loop->timers)) != NULL && first->key <= loop->now_ns) {
         struct eddyi_timer *timer = EDDYI_CONTAINER(first, struct eddyi_timer, node);
@@ -327,117 +270,19 @@ static void fire_timers(eddy_loop *loop) {
     }
 }
 
-/* ---- the turn -------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static const bool never_done = false;
-
-static void begin_turn(eddy_loop *loop) {
-    loop->turns++;
-    loop->budget = loop->slice;
-    loop->slices = EDDYI_LOOP_TURN_CALLS - loop->slice;
-    loop->slice_ns = 0;
-    loop->turn_ns = 0;
-    loop->batch = loop->ready_count;
-    loop->late = false;
-}
-
-bool eddyi_loop_goes_on(eddy_loop *loop) {
-    if (loop->slices <= 0 || loop->late) {
-        return false;
-    }
-    int64_t now_ns = eddyi_loop_clock(loop);
-    if (loop->turn_ns == 0) {
-        loop->turn_ns = now_ns + EDDYI_LOOP_TURN_NS;
-    } else if (now_ns - loop->slice_ns > EDDYI_LOOP_SLICE_NS) {
-        loop->slice = 1;
-    } else if (loop->slice < EDDYI_LOOP_SLICE_CALLS) {
-        loop->slice *= 2;
-    }
-    if (now_ns >= loop->turn_ns || now_ns >= next_deadline(loop)) {
-        loop->late = true;
-        return false;
-    }
-    loop->slice_ns = now_ns;
-    loop->budget = loop->slice < loop->slices ? loop->slice : loop->slices;
-    loop->slices -= loop->budget;
-    return true;
-}
-
-bool eddyi_loop_more(eddy_loop *loop) {
-    if (eddyi_loop_goes_on(loop)) {
-        return true;
-    }
-    if (!loop->late || loop->slices <= 0 || loop->granted <= 0) {
-        return false;
-    }
-    loop->slices--;
-    loop->granted--;
-    loop->budget = 1;
-    return true;
-}
-
-/* Runs what is ready, and what becomes ready by it: tasks that only talk to one another need no
- * look at the kernel in between. */
-static void run_ready(eddy_loop *loop) {
-    struct eddyi_ready *ready;
-    while ((ready = eddyi_loop_take(loop)) != NULL) {
-        ready->run(ready);
-    }
-}
-
-/* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now
- * was what the caller waits for: the last that lives, or what sets *done. */
-static void turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
-    if (EDDYI_UNLIKELY(loop->forked)) {
-        return; /* a turn that begins would open the queue again */
-    }
-    begin_turn(loop);
-    run_ready(loop);
-    if (EDDYI_UNLIKELY(loop->forked)) {
-        return;
-    }
-    /* A turn that ran nothing costs no clock reading: the last wait ended in one. */
-    if (next_deadline(loop) != EDDY_NEVER) {
-        loop->now_ns = eddyi_loop_clock(loop);
-        fire_timers(loop);
-    }
-    take_remote(loop);
-    int64_t deadline_ns = 0;
-    bool sleeps =
-        loop->ready_head == NULL && !loop->stopping && until_ns > 0 && !*done && loop->live > 0;
-    if (sleeps) {
-        int64_t timer_ns = next_deadline(loop);
-        deadline_ns = timer_ns < until_ns ? timer_ns : until_ns;
-        if (loop->tasks_idle != NULL) {
-            loop->tasks_idle(loop);
-        }
-        atomic_store(&loop->sleeping, 1);
-        if (atomic_load(&loop->remote) != NULL) {
-            deadline_ns = 0;
-        }
-    }
-    loop->in_wait = true;
-    loop->driver->wait(loop, deadline_ns);
-    loop->in_wait = false;
-    if (sleeps) {
-        atomic_store_explicit(&loop->sleeping, 0, memory_order_relaxed);
-    }
-    take_remote(loop);
-    if (next_deadline(loop) != EDDY_NEVER) {
-        loop->now_ns = eddyi_loop_clock(loop);
-        fire_timers(loop);
-    }
-}
 
 int eddyi_loop_run_until(eddy_loop *loop, const bool *done) {
     int r = enter(loop);
     if (r < 0) {
         return r;
     }
-    take_remote(loop);
+    eddyi_loop_take_remote(loop);
     while (!loop->stopping && !*done && (loop->live > 0 || loop->ready_head != NULL) &&
            !loop->forked) {
-        turn(loop, EDDY_NEVER, done);
+        eddyi_loop_turn(loop, EDDY_NEVER, done);
     }
     r = loop->forked ? EDDY_EFORKED : loop->stopping ? 1 : 0;
     loop->stopping = false;
@@ -454,7 +299,7 @@ int eddy_loop_poll(eddy_loop *loop) {
     if (r < 0) {
         return r;
     }
-    turn(loop, 0, &never_done);
+    eddyi_loop_turn(loop, 0, &never_done);
     if (loop->forked) {
         leave(loop);
         return EDDY_EFORKED;
@@ -465,11 +310,11 @@ int eddy_loop_poll(eddy_loop *loop) {
     if (loop->driver->arm != NULL) {
         /* What another thread queues after this look finds the loop asleep and wakes it. */
         atomic_store(&loop->sleeping, 1);
-        take_remote(loop);
-        int64_t deadline_ns = loop->ready_head != NULL ? 0 : next_deadline(loop);
+        eddyi_loop_take_remote(loop);
+        int64_t deadline_ns = loop->ready_head != NULL ? 0 : eddyi_timers_next(loop);
         loop->driver->arm(loop, deadline_ns);
     }
-    r = loop->ready_head != NULL || next_deadline(loop) <= loop->now_ns ? 1 : 0;
+    r = loop->ready_head != NULL || eddyi_timers_next(loop) <= loop->now_ns ? 1 : 0;
     leave(loop);
     return r;
 }
@@ -485,8 +330,8 @@ int eddy_loop_fd(eddy_loop *loop) {
     int fd = loop->driver->pollable(loop);
     if (fd >= 0) {
         atomic_store(&loop->sleeping, 1);
-        take_remote(loop);
-        loop->driver->arm(loop, loop->ready_head != NULL ? 0 : next_deadline(loop));
+        eddyi_loop_take_remote(loop);
+        loop->driver->arm(loop, loop->ready_head != NULL ? 0 : eddyi_timers_next(loop));
     }
     return fd;
 }
@@ -581,10 +426,10 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         int r = enter(loop);
         EDDY_ASSERT_SAY(r == 0, "a loop is freed on the thread that ran it");
         eddyi_loop_end(loop);
-        take_remote(loop);
+        eddyi_loop_take_remote(loop);
         while ((loop->live > 0 || loop->ready_head != NULL) && !loop->forked) {
             loop->stopping = false; /* it is ending anyhow, and sleeps where it waits */
-            turn(loop, EDDY_NEVER, &never_done);
+            eddyi_loop_turn(loop, EDDY_NEVER, &never_done);
         }
         leave(loop);
         forked = loop->forked; /* in a task's cleanup, and this is the child */

@@ -196,6 +196,11 @@ static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
 
 /* Any thread: queue `ready`, waking the loop when it sleeps. */
 void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready);
+/* Moves what other threads queued into the ready queue, oldest first. Loop's thread. */
+void eddyi_loop_take_remote(eddy_loop *loop);
+/* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now
+ * was what the caller waits for: the last that lives, or what sets *done. */
+void eddyi_loop_turn(eddy_loop *loop, int64_t until_ns, const bool *done);
 /* Whether the calling thread may use the loop now: 0, EDDY_EFORKED or EDDY_EWRONGLOOP. */
 int eddyi_loop_check(eddy_loop *loop);
 /* Whether the loop is bound to the calling thread, running or not. Any thread. */
@@ -226,5 +231,9 @@ void eddyi_stopper_remove(struct eddyi_stopper *stopper);
 /* deadline_ns is monotonic; EDDY_NEVER arms nothing. Re-arming moves it. Cannot fail. */
 void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns);
 void eddyi_timer_disarm(eddy_loop *loop, struct eddyi_timer *timer);
+/* The nearest deadline, or EDDY_NEVER. */
+int64_t eddyi_timers_next(const eddy_loop *loop);
+/* Fires what is due as of loop->now_ns. */
+void eddyi_timers_fire(eddy_loop *loop);
 
 #endif
