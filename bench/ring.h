@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the bare io_uring programs share: a ring in its best form, and a listener. */
+/* What the bare io_uring programs share: a ring in its best form. */
 #ifndef EDDY_BENCH_RING_H
 #define EDDY_BENCH_RING_H
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <liburing.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "listen.h"
 
 static struct io_uring ring;
-
-static inline void die(const char *what, int error) {
-    fprintf(stderr, "%s: %s\n", what, strerror(error));
-    exit(1);
-}
 
 static inline void start_ring(void) {
     struct io_uring_params params = {
@@ -55,20 +46,6 @@ static inline void run_ring(void (*complete)(const struct io_uring_cqe *cqe)) {
         }
         io_uring_cq_advance(&ring, seen);
     }
-}
-
-/* Prints the port. */
-static inline int listen_somewhere(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(listener, (struct sockaddr *)&address, len) < 0 || listen(listener, 4096) < 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &len) < 0) {
-        die("listen", errno);
-    }
-    printf("%u\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return listener;
 }
 
 #endif

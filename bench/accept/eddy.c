@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A task for each connection: it reads a request, answers and ends. Prints its port. */
-#include <stdio.h>
 #include <string.h>
 
-#include <eddy/eddy.h>
-
+#include "../eddy.h"
 #include "../http/response.h"
 
 static int64_t respond(eddy_stream *peer, void *arg) {
@@ -24,14 +22,8 @@ static int64_t respond(eddy_stream *peer, void *arg) {
 static int64_t app(void *arg) {
     (void)arg;
     eddy_listener *listener;
-    int64_t r = eddy_tcp_listen("127.0.0.1:0", NULL, &listener);
-    if (r < 0) {
-        return r;
-    }
-    eddy_address address = eddy_listener_address(listener);
-    printf("%u\n", eddy_address_port(&address));
-    fflush(stdout);
-    return eddy_serve(listener, respond, NULL, NULL);
+    int r = listen_somewhere(&listener);
+    return r < 0 ? r : eddy_serve(listener, respond, NULL, NULL);
 }
 
 int main(void) {

@@ -96,7 +96,7 @@ static void complete(const struct io_uring_cqe *cqe) {
 }
 
 int main(void) {
-    int listener = listen_somewhere();
+    int listener = listen_somewhere(0);
     start_ring();
     accept_on(listener);
     run_ring(complete);

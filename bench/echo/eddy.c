@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Echo on eddy: one task a connection, one loop. Prints its port and serves until SIGTERM. */
-#include <stdio.h>
-
-#include <eddy/eddy.h>
+#include "../eddy.h"
 
 static int64_t echo(eddy_stream *peer, void *arg) {
     (void)arg;
@@ -19,14 +17,8 @@ static int64_t echo(eddy_stream *peer, void *arg) {
 static int64_t app(void *arg) {
     (void)arg;
     eddy_listener *listener;
-    int64_t r = eddy_tcp_listen("127.0.0.1:0", NULL, &listener);
-    if (r < 0) {
-        return r;
-    }
-    eddy_address address = eddy_listener_address(listener);
-    printf("%u\n", eddy_address_port(&address));
-    fflush(stdout);
-    return eddy_serve(listener, echo, NULL, NULL);
+    int r = listen_somewhere(&listener);
+    return r < 0 ? r : eddy_serve(listener, echo, NULL, NULL);
 }
 
 int main(void) {

@@ -146,7 +146,7 @@ static void complete(const struct io_uring_cqe *cqe) {
 }
 
 int main(void) {
-    int listener = listen_somewhere();
+    int listener = listen_somewhere(0);
     start_ring();
     provide_all();
     accept_on(listener);

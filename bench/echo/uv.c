@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Echo on libuv: a buffer of its own for each connection, written at once. Prints its port. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
+
+#include "../uv.h"
 
 struct connection {
     uv_tcp_t handle; /* first, so that a handle is its connection */
@@ -59,28 +59,9 @@ static void welcome(uv_stream_t *listener, int status) {
     if (connection == NULL) {
         return;
     }
-    uv_stream_t *peer = (uv_stream_t *)&connection->handle;
-    uv_tcp_init(listener->loop, &connection->handle);
-    if (uv_accept(listener, peer) == 0) {
-        uv_tcp_nodelay(&connection->handle, 1);
-        uv_read_start(peer, give_buffer, echo);
-    } else {
-        uv_close((uv_handle_t *)peer, free_connection);
-    }
+    accept_and_read(listener, &connection->handle, give_buffer, echo, free_connection);
 }
 
 int main(void) {
-    uv_tcp_t listener;
-    struct sockaddr_in address;
-    int len = sizeof address;
-    uv_tcp_init(uv_default_loop(), &listener);
-    uv_ip4_addr("127.0.0.1", 0, &address);
-    if (uv_tcp_bind(&listener, (struct sockaddr *)&address, 0) < 0 ||
-        uv_listen((uv_stream_t *)&listener, 4096, welcome) < 0 ||
-        uv_tcp_getsockname(&listener, (struct sockaddr *)&address, &len) < 0) {
-        return 1;
-    }
-    printf("%u\n", ntohs(address.sin_port));
-    fflush(stdout);
-    return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
+    return serve_by_uv(welcome);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A handler that answers a fixed small body, on one loop. Prints its port. */
-#include <stdio.h>
-
-#include <eddy/eddy.h>
+#include "../eddy.h"
 
 static int64_t hello(eddy_http_exchange *x, void *arg) {
     (void)arg;
@@ -14,14 +12,8 @@ static int64_t hello(eddy_http_exchange *x, void *arg) {
 static int64_t app(void *arg) {
     (void)arg;
     eddy_listener *listener;
-    int64_t r = eddy_tcp_listen("127.0.0.1:0", NULL, &listener);
-    if (r < 0) {
-        return r;
-    }
-    eddy_address address = eddy_listener_address(listener);
-    printf("%u\n", eddy_address_port(&address));
-    fflush(stdout);
-    return eddy_http_serve(listener, hello, NULL, NULL);
+    int r = listen_somewhere(&listener);
+    return r < 0 ? r : eddy_http_serve(listener, hello, NULL, NULL);
 }
 
 int main(void) {

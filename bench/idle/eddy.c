@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <eddy/eddy.h>
-
 #include "../cpu.h"
+#include "../eddy.h"
 #include "memory.h"
 
 static int64_t echo_lines(eddy_stream *peer, void *arg) {
@@ -29,14 +28,8 @@ static int64_t echo_lines(eddy_stream *peer, void *arg) {
 static int64_t serve(void *arg) {
     (void)arg;
     eddy_listener *listener;
-    int64_t r = eddy_tcp_listen("127.0.0.1:0", NULL, &listener);
-    if (r < 0) {
-        return r;
-    }
-    eddy_address address = eddy_listener_address(listener);
-    printf("%u\n", eddy_address_port(&address));
-    fflush(stdout);
-    return eddy_serve(listener, echo_lines, NULL, NULL);
+    int r = listen_somewhere(&listener);
+    return r < 0 ? r : eddy_serve(listener, echo_lines, NULL, NULL);
 }
 
 static int64_t sleep_long(void *arg) {

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server of lines on epoll and nothing else: one buffer for all, what is left of a line stays
  * with its connection. Prints its port. */
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "../epoll.h"
 
 struct connection {
     int fd;
@@ -15,22 +9,13 @@ struct connection {
     size_t len;
 };
 
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void welcome(int epoll, int listener) {
-    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    struct connection *connection = fd < 0 ? NULL : calloc(1, sizeof *connection);
+static epoll_data_t welcome(int fd) {
+    struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
-        return;
+        die("calloc", errno);
     }
     connection->fd = fd;
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-        die("epoll_ctl");
-    }
+    return (epoll_data_t){.ptr = connection};
 }
 
 static void part(struct connection *connection) {
@@ -45,7 +30,8 @@ static void keep(struct connection *connection, const char *bytes, size_t len) {
     connection->len = len;
 }
 
-static void echo_lines(struct connection *connection) {
+static void echo_lines(epoll_data_t data) {
+    struct connection *connection = data.ptr;
     static char bytes[64 * 1024];
     if (connection->len > 0) {
         memcpy(bytes, connection->part, connection->len);
@@ -66,29 +52,5 @@ static void echo_lines(struct connection *connection) {
 }
 
 int main(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (bind(listener, (struct sockaddr *)&address, len) < 0 || listen(listener, 4096) < 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &len) < 0) {
-        die("listen");
-    }
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    struct epoll_event event = {.events = EPOLLIN};
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0) {
-        die("epoll_ctl");
-    }
-    printf("%u\n", ntohs(address.sin_port));
-    fflush(stdout);
-    for (;;) {
-        struct epoll_event events[256];
-        int count = epoll_wait(epoll, events, 256, -1);
-        for (int i = 0; i < count; i++) {
-            if (events[i].data.ptr == NULL) {
-                welcome(epoll, listener);
-            } else {
-                echo_lines(events[i].data.ptr);
-            }
-        }
-    }
+    serve_by_epoll(welcome, echo_lines);
 }
