@@ -3,10 +3,11 @@
  * The load for the echo servers: connections that each send a message, wait for all of it to come
  * back, and send the next.
  *
- *     echo_load PORT PID CONNECTIONS BYTES SECONDS
+ *     echo_load PORT PID CONNECTIONS BYTES SECONDS [RATE]
  *
  * After a quarter of a second of warming up it counts for SECONDS, and prints messages a second,
- * the CPU that process PID used for each, and percentiles of the round trip.
+ * the CPU that process PID used for each, and percentiles of the round trip. With a RATE so many
+ * messages a second are due, evenly, and go out as soon as a connection is idle.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -21,6 +22,7 @@
 #define WARM_UP_NS 250000000
 
 struct peer {
+    struct peer *next_idle;
     int fd;
     size_t missing; /* bytes of the present message that have not come back */
     int64_t sent_ns;
@@ -29,6 +31,10 @@ struct peer {
 static char message[64 * 1024];
 static uint64_t messages; /* that came back while counting */
 static bool counting;
+
+static int64_t interval_ns; /* between messages that are due; 0: each is when one has come back */
+static int64_t due_ns;
+static struct peer *idle;
 
 static void die(const char *what) {
     perror(what);
@@ -56,6 +62,21 @@ static void connect_peer(struct peer *peer, const struct sockaddr_in *address, i
     }
 }
 
+static void rest_until_due(struct peer *peer) {
+    peer->next_idle = idle;
+    idle = peer;
+}
+
+static void send_due(size_t bytes) {
+    int64_t present_ns = now_ns();
+    while (idle != NULL && due_ns <= present_ns) {
+        struct peer *peer = idle;
+        idle = peer->next_idle;
+        send_message(peer, bytes, present_ns);
+        due_ns += interval_ns;
+    }
+}
+
 /* Takes what has come; when the message is whole, notes its time and sends the next. */
 static void receive(struct peer *peer, size_t bytes) {
     static char got[64 * 1024];
@@ -70,14 +91,21 @@ static void receive(struct peer *peer, size_t bytes) {
             messages++;
             sample(present_ns - peer->sent_ns);
         }
-        send_message(peer, bytes, present_ns);
+        if (interval_ns == 0) {
+            send_message(peer, bytes, present_ns);
+        } else {
+            rest_until_due(peer);
+        }
     }
 }
 
 static void exchange_until(int64_t end_ns, int epoll, size_t bytes) {
     while (now_ns() < end_ns) {
         struct epoll_event events[256];
-        int ready = epoll_wait(epoll, events, 256, 100);
+        if (interval_ns > 0) {
+            send_due(bytes);
+        }
+        int ready = epoll_wait(epoll, events, 256, interval_ns > 0 ? 0 : 100);
         for (int i = 0; i < ready; i++) {
             receive(events[i].data.ptr, bytes);
         }
@@ -85,9 +113,13 @@ static void exchange_until(int64_t end_ns, int epoll, size_t bytes) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) {
-        fprintf(stderr, "usage: %s PORT PID CONNECTIONS BYTES SECONDS\n", argv[0]);
+    if (argc != 6 && argc != 7) {
+        fprintf(stderr, "usage: %s PORT PID CONNECTIONS BYTES SECONDS [RATE]\n", argv[0]);
         return 2;
+    }
+    if (argc == 7) {
+        interval_ns = 1000000000 / strtol(argv[6], NULL, 10);
+        due_ns = now_ns();
     }
     size_t count = strtoul(argv[3], NULL, 10);
     size_t bytes = strtoul(argv[4], NULL, 10);
@@ -106,7 +138,11 @@ int main(int argc, char **argv) {
         connect_peer(&peers[i], &address, epoll);
     }
     for (size_t i = 0; i < count; i++) {
-        send_message(&peers[i], bytes, now_ns());
+        if (interval_ns == 0) {
+            send_message(&peers[i], bytes, now_ns());
+        } else {
+            rest_until_due(&peers[i]);
+        }
     }
     exchange_until(now_ns() + WARM_UP_NS, epoll, bytes);
     counting = true;
