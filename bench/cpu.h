@@ -9,10 +9,19 @@
 #include <stdlib.h>
 #include <time.h>
 
+static inline int64_t clock_ns(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 static inline int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* On a CPU, of all threads of this process, the kernel's own for it among them. */
+static inline int64_t own_cpu_ns(void) {
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* Nanoseconds on a CPU of all threads of a process, to the scheduler's own precision. */

@@ -4,7 +4,7 @@
 A benchmark is a module bench/NAME/figures.py with
 
     VARIANTS   name -> Program, ours and its peers
-    CASES      the loads, each a dict with a name
+    CASES      the loads, each a dict with a name; and `variants`, when it is not for all of them
     GOALS      what our variants have to reach against which peers
     measure(program, case)   one run: metric -> number
 
@@ -159,9 +159,10 @@ def run_rounds(bench, rounds, only):
     dice = random.Random(2)
     results = {}
     for case in bench.CASES:
-        runs = results[case["name"]] = {name: {} for name in names}
+        mine = [name for name in names if name in case.get("variants", names)]
+        runs = results[case["name"]] = {name: {} for name in mine}
         for round_number in range(rounds):
-            for name in dice.sample(names, len(names)):
+            for name in dice.sample(mine, len(mine)):
                 for metric, number in bench.measure(bench.VARIANTS[name], case).items():
                     runs[name].setdefault(metric, []).append(number)
             if sys.stderr.isatty():
