@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What takes too long for each change: the whole suite again and again with new seeds on every
 # driver, under both sanitizers and Valgrind, and the fuzzers for long. MINUTES (default 60) is the
-# time for repetition; the simulation gets SEEDS (default 100) seeds of its own before that, each
-# fuzzer FUZZ_SECONDS (default 600).
+# time for repetition; the simulation gets SEEDS (default 100) seeds of its own before that, chaos
+# CHAOS_SECONDS (default 60) in each build on each driver, each fuzzer FUZZ_SECONDS (default 600).
 set -eu
 cd "$(dirname "$0")/.."
 minutes=${MINUTES:-60}
@@ -15,6 +15,12 @@ tools/seeds.sh "${SEEDS:-100}"
 tools/valgrind.sh
 for preset in asan tsan; do
     tools/build.sh "$preset"
+done
+for preset in dev asan tsan; do
+    for driver in uring epoll; do
+        echo "--- chaos, $preset, $driver"
+        EDDY_DRIVER=$driver "build/$preset/tests/chaos" --seconds "${CHAOS_SECONDS:-60}"
+    done
 done
 end=$((SECONDS + minutes * 60))
 round=0

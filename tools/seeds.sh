@@ -42,5 +42,13 @@ for program in echo_seeds against_kernel; do
         echo "--- sim/$program fails: EDDY_SEEDS=$range build/$preset/tests/test_sim_$program"
     fi
 done
+for ((i = 0; i < count; i++)); do
+    seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+    if ! EDDY_DRIVER=sim "build/$preset/tests/chaos" --seconds 3600 --actions 20000 --tasks 300 \
+        --seed "$seed" >"$log" 2>&1; then
+        failed=1
+        grep -a -e '^FAILED' -e ': not so' -e ', not ' "$log"
+    fi
+done
 [ $failed -eq 0 ] && echo "$count seeds: no failure"
 exit $failed
