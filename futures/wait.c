@@ -72,8 +72,7 @@ void eddyi_parker_begin_uncancelled(struct eddyi_parker *parker) {
     eddy_task *task = eddyi_task_here;
     parker->task = task;
     parker->wait = (struct eddyi_wait){.interrupt = eddyi_wait_wake, .what = "await", .task = task};
-    parker->timer.armed = false;
-    parker->timer.fire = expire;
+    eddyi_timer_init(&parker->timer, expire);
     parker->expired = false;
     atomic_init(&parker->wakes, 0);
     parker->deadline_ns = EDDY_NEVER;

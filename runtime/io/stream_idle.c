@@ -49,7 +49,7 @@ static void fire(struct eddyi_timer *timer) {
  * timer is armed at all. */
 void eddyi_stream_idle_note(eddy_stream *stream, int64_t limit_ns, int64_t *since_ns) {
     *since_ns = eddyi_loop_clock(stream->loop);
-    if (!stream->idle.armed || stream->idle.node.key - limit_ns > *since_ns) {
+    if (!eddyi_timer_is_armed(&stream->idle) || stream->idle.deadline_ns - limit_ns > *since_ns) {
         arm(stream);
     }
 }

@@ -237,39 +237,6 @@ int eddy_loop_post(eddy_loop *loop, void (*fn)(void *arg), void *arg) {
     return 0;
 }
 
-/* ---- timers ---------------------------------------------------------------------------------- */
-
-void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns) {
-    eddyi_timer_disarm(loop, timer);
-    if (deadline_ns == EDDY_NEVER) {
-        return;
-    }
-    eddyi_heap_insert(&loop->timers, &timer->node, deadline_ns);
-    timer->armed = true;
-}
-
-void eddyi_timer_disarm(eddy_loop *loop, struct eddyi_timer *timer) {
-    if (timer->armed) {
-        eddyi_heap_remove(&loop->timers, &timer->node);
-        timer->armed = false;
-    }
-}
-
-int64_t eddyi_timers_next(const eddy_loop *loop) {
-    struct eddyi_heap_node *first = eddyi_heap_min(&loop->timers);
-    return first == NULL ? EDDY_NEVER : first->key;
-}
-
-void eddyi_timers_fire(eddy_loop *loop) {
-    struct eddyi_heap_node *first;
-    while ((first = eddyi_heap_min(&loop->timers)) != NULL && first->key <= loop->now_ns) {
-        struct eddyi_timer *timer = EDDYI_CONTAINER(first, struct eddyi_timer, node);
-        eddyi_heap_pop(&loop->timers);
-        timer->armed = false;
-        timer->fire(timer);
-    }
-}
-
 /* ---- running --------------------------------------------------------------------------------- */
 
 static const bool never_done = false;

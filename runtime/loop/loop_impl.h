@@ -12,23 +12,16 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include <eddy/runtime/base/heap_impl.h>
 #include <eddy/runtime/base/track_impl.h>
 #include <eddy/runtime/loop/driver_impl.h>
 #include <eddy/runtime/loop/loop.h>
 #include <eddy/runtime/loop/pool_impl.h>
+#include <eddy/runtime/loop/timer_impl.h>
 
 /* Something to run on a loop's thread. Queued at most once at a time. */
 struct eddyi_ready {
     struct eddyi_ready *next;
     void (*run)(struct eddyi_ready *ready);
-};
-
-struct eddyi_timer {
-    struct eddyi_heap_node node; /* key: the deadline */
-    /* on the loop's thread; wakes, never runs a user's code */
-    void (*fire)(struct eddyi_timer *timer);
-    bool armed;
 };
 
 /* Something that ends gracefully when eddy_loop_drain asks: a server. */
@@ -83,7 +76,6 @@ struct eddy_loop {
     bool running;     /* inside run or poll */
     bool in_wait;     /* inside driver->wait */
     int64_t now_ns;   /* the clock as of this turn */
-    struct eddyi_heap timers;
     struct eddyi_pool pool; /* free buffers */
 
     /* Other threads. */
@@ -126,6 +118,7 @@ struct eddy_loop {
     /* free: cancel the futures that they wait for. NULL: there never was one */
     void (*callbacks_drain)(eddy_loop *loop);
     struct eddyi_track track;
+    struct eddyi_timers timers; /* large, so behind all that is used more often */
 };
 
 /* the loop that runs on this thread now, or NULL */
@@ -227,13 +220,5 @@ void eddyi_loop_unobserved(eddy_loop *loop, int64_t error, const char *site, con
 /* Loop's thread. */
 void eddyi_stopper_add(eddy_loop *loop, struct eddyi_stopper *stopper);
 void eddyi_stopper_remove(struct eddyi_stopper *stopper);
-
-/* deadline_ns is monotonic; EDDY_NEVER arms nothing. Re-arming moves it. Cannot fail. */
-void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns);
-void eddyi_timer_disarm(eddy_loop *loop, struct eddyi_timer *timer);
-/* The nearest deadline, or EDDY_NEVER. */
-int64_t eddyi_timers_next(const eddy_loop *loop);
-/* Fires what is due as of loop->now_ns. */
-void eddyi_timers_fire(eddy_loop *loop);
 
 #endif

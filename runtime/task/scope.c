@@ -9,6 +9,12 @@
 
 /* ---- the tree -------------------------------------------------------------------------------- */
 
+static void expire(struct eddyi_timer *timer) {
+    struct eddyi_scope *scope = EDDYI_CONTAINER(timer, struct eddyi_scope, timer);
+    scope->expired = true;
+    eddyi_scope_raise(scope, -ETIME);
+}
+
 void eddyi_scope_init(struct eddyi_scope *scope, struct eddyi_scope *parent, eddy_loop *loop,
                       eddy_task *owner) {
     scope->effective = parent == NULL ? 0 : parent->effective;
@@ -35,7 +41,7 @@ void eddyi_scope_init(struct eddyi_scope *scope, struct eddyi_scope *parent, edd
     scope->failed = false;
     scope->joiner = NULL;
     scope->deadline_ns = EDDY_NEVER;
-    scope->timer.armed = false;
+    eddyi_timer_init(&scope->timer, expire);
     scope->failure_count = 0;
 }
 
@@ -112,16 +118,9 @@ void eddyi_scope_forked(struct eddyi_scope *scope) {
     }
 }
 
-static void expire(struct eddyi_timer *timer) {
-    struct eddyi_scope *scope = EDDYI_CONTAINER(timer, struct eddyi_scope, timer);
-    scope->expired = true;
-    eddyi_scope_raise(scope, -ETIME);
-}
-
 void eddyi_scope_limit(struct eddyi_scope *scope) {
     if (scope->shield && scope->deadline_ns == EDDY_NEVER) {
         scope->deadline_ns = scope->loop->grace_ns;
-        scope->timer.fire = expire;
         eddyi_timer_arm(scope->loop, &scope->timer, scope->deadline_ns);
     }
 }
@@ -311,7 +310,6 @@ int eddy_scope_enter_from(const char *site, eddy_scope *public_scope, const eddy
     task->scope = scope;
     scope->deadline_ns = deadline_of(task->loop, &copy);
     if (scope->deadline_ns != EDDY_NEVER) {
-        scope->timer.fire = expire;
         if (scope->deadline_ns <= eddyi_loop_clock(task->loop)) {
             expire(&scope->timer);
         } else {
