@@ -2,6 +2,9 @@
 /* What LOOP_TEST stands on; apart from test.c, so that a program without it links without a loop */
 #include "test.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <eddy/runtime/loop/loop.h>
 #include <eddy/runtime/task/task.h>
 
@@ -11,9 +14,19 @@ static int64_t root_task(void *arg) {
     return 0;
 }
 
+eddy_loop_opts test_loop_opts(void) {
+    eddy_loop_opts opts = {.seed = test_seed()};
+    const char *ring = getenv("EDDY_TEST_RING");
+    if (ring != NULL) {
+        CHECK_EQ(sscanf(ring, "%ux%u", &opts.sq_entries, &opts.cq_entries), 2);
+    }
+    return opts;
+}
+
 void test_run_in_loop(void (*body)(void)) {
     eddy_loop *loop;
-    int r = eddy_loop_new(&(eddy_loop_opts){.seed = test_seed()}, &loop);
+    eddy_loop_opts opts = test_loop_opts();
+    int r = eddy_loop_new(&opts, &loop);
     if (r == EDDY_EDRIVER) {
         test_skip(eddy_error_detail());
     }

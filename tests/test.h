@@ -32,6 +32,8 @@
 
 #include <eddy/runtime/base/error.h>
 
+struct eddy_loop_opts;
+
 /* --- cases ------------------------------------------------------------------------------------ */
 
 #define TEST(name) TEST_CASE_(name, test_run_plain, 0)
@@ -80,6 +82,10 @@ const char *test_unix_name(void);
 
 /* "uring", "epoll" or "sim": $EDDY_DRIVER, or what a loop that was asked for nothing would take. */
 const char *test_driver(void);
+
+/* The options of the loop that a LOOP_TEST runs on, for those that make one of their own: the seed,
+ * and rings as small as $EDDY_TEST_RING says, "1x2" for instance. */
+struct eddy_loop_opts test_loop_opts(void);
 
 /* True where everything is several times slower: under a sanitizer or Valgrind. */
 bool test_is_slow(void);

@@ -1,50 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every room's scenario, over and over: cancelled at its first moment, its second, and so on until
- * it is through before, and with each allocation failing in turn. The moments are the driver's
- * waits, from both sides:
- *
- *     ... task suspends --> (cancel: in flight) wait (cancel: done, not resumed) --> resumes ...
- *
- * A scenario that was cancelled says so or is through; either way nothing is left, and the next run
- * finds everything as the first did.
+ * it is through before (moments.h), and with each allocation failing in turn. A scenario that was
+ * cancelled says so or is through; either way nothing is left, and the next run finds everything as
+ * the first did.
  */
 #include "sweep/scenarios.h"
 
-#include <eddy/runtime/base/memory.h>
-#include <eddy/runtime/loop/loop_impl.h>
+#include "sweep/moments.h"
 
-/* The driver with a wait that counts. A case has a process of its own. */
-static struct {
-    struct eddyi_driver table;
-    const struct eddyi_driver *real;
-    eddy_scope *scope;
-    int64_t left; /* waits until the cancel; 0: none comes, or it has come */
-    bool before;
-} sweep;
+static eddy_scope *swept;
 
-static void counting_wait(eddy_loop *loop, int64_t deadline_ns) {
-    bool now = sweep.left > 0 && --sweep.left == 0;
-    if (now && sweep.before) {
-        CHECK_OK(eddy_scope_cancel(sweep.scope));
-        deadline_ns = 0; /* somebody is ready now, which the loop could not know */
-    }
-    sweep.real->wait(loop, deadline_ns);
-    if (now && !sweep.before) {
-        CHECK_OK(eddy_scope_cancel(sweep.scope));
-    }
+static void cancel_it(int64_t nth) {
+    (void)nth;
+    CHECK_OK(eddy_scope_cancel(swept));
 }
 
 /* False when it was through before the cancel came. */
 static bool cancel_at(int64_t (*scenario)(void), int64_t moment, bool before) {
     eddy_scope scope;
     CHECK_OK(eddy_scope_enter(&scope, NULL));
-    sweep.scope = &scope;
-    sweep.left = moment;
-    sweep.before = before;
+    swept = &scope;
+    moments_arm(moment, before, 0, cancel_it);
     int64_t r = scenario();
-    bool cancelled = sweep.left == 0 && moment > 0;
-    sweep.left = 0;
+    bool cancelled = moments_disarm();
     r = eddy_scope_leave(&scope, r);
     /* Who is cancelled hangs up, and the other side may hear of that first. */
     bool told =
@@ -57,28 +36,19 @@ static bool cancel_at(int64_t (*scenario)(void), int64_t moment, bool before) {
 }
 
 static void sweep_cancels(int64_t (*scenario)(void)) {
-    eddy_loop *loop = eddy_loop_current();
-    sweep.real = loop->driver;
-    sweep.table = *loop->driver;
-    sweep.table.wait = counting_wait;
-    loop->driver = &sweep.table;
-    loop->stepwise = true;
-    eddyi_loop_exhaust(loop); /* from the next turn on */
-    CHECK_OK(eddy_yield());
+    moments_begin();
     cancel_at(scenario, 0, false); /* what is made once is there now */
-    int64_t blocks = eddy_memory_blocks();
+    struct inventory inventory = inventory_take();
     for (int before = 0; before <= 1; before++) {
-        int64_t moment = 0;
-        /* In a world that is never quiet the later moments are many and much alike. */
-        do {
-            moment += 1 + moment / (test_is_slow() ? 16 : 64);
-        } while (cancel_at(scenario, moment, before != 0));
-        CHECK(moment > 1);
+        int64_t moment = 1;
+        while (cancel_at(scenario, moment, before != 0)) {
+            inventory_check(&inventory);
+            moment = moments_next(moment);
+        }
+        CHECK(moment > 2);
         cancel_at(scenario, 0, false);
-        /* A world remembers its connections for a minute; when it ends the runner looks. */
-        CHECK(sweep.real == &eddyi_driver_sim || eddy_memory_blocks() == blocks);
+        inventory_check(&inventory);
     }
-    /* The table stays: a thread of the pool may be about to look up in it how to wake the loop. */
 }
 
 static int64_t in_task(void *arg) {
