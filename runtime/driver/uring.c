@@ -52,24 +52,26 @@ static unsigned publish(struct eddyi_uring *u) {
 
 static void give_up(struct eddyi_uring *u);
 
-/* What an error of io_uring_enter asks for. */
-static void on_error(struct eddyi_uring *u, int error, int64_t timeout_ns) {
+/* What an error of io_uring_enter asks for; true when operations have ended by that. */
+static bool on_error(struct eddyi_uring *u, int error, int64_t timeout_ns) {
     switch (error) {
     case -ETIME: /* the time has passed */
     case -EINTR: /* a signal: the wait ends early */
     case -EBUSY: /* completions must be taken out before more is submitted: they are, next */
-        break;
+        return false;
     case -EAGAIN: /* no memory for a request; something must end first */
     case -ENOMEM:
-        if (timeout_ns > 0) {
-            (void)enter(u, 0, 1, u->wait_flags, timeout_ns < NAP_NS ? timeout_ns : NAP_NS);
+        if (timeout_ns <= 0 ||
+            enter(u, 0, 1, u->wait_flags, timeout_ns < NAP_NS ? timeout_ns : NAP_NS) != -EBADR) {
+            return false;
         }
-        break;
-    case -EBADR: /* no memory for completions: some were dropped */
+        /* fall through */
+    case -EBADR: /* no memory for completions: some were dropped, and it is said once */
         give_up(u);
-        break;
+        return true;
     default:
         EDDY_ASSERT_SAY(error >= 0, "io_uring_enter refuses: was the ring's descriptor closed?");
+        return false;
     }
 }
 
@@ -83,13 +85,16 @@ void eddyi_uring_flush(struct eddyi_uring *u) {
     int r = enter(u, publish(u), 0, 0, 0);
     if (r > 0) {
         u->since_reap += (unsigned)r;
-    } else if (r != -EBADR) { /* which the next wait is told again */
-        on_error(u, r, 0);
+    } else if (r != -EBADR) { /* which only who looks at completions is told */
+        (void)on_error(u, r, 0);
     }
 }
 
 struct io_uring_sqe *eddyi_uring_sqe(struct eddyi_uring *u, unsigned reserve) {
-    if (EDDYI_UNLIKELY(io_uring_sq_space_left(&u->ring) <= reserve)) {
+    if (EDDYI_UNLIKELY(io_uring_sq_space_left(&u->ring) <= reserve || u->lost)) {
+        if (u->lost) {
+            return NULL; /* nothing goes in while all that is in there is ended */
+        }
         eddyi_uring_flush(u);
         if (io_uring_sq_space_left(&u->ring) <= reserve) {
             return NULL;
@@ -229,10 +234,8 @@ bool eddyi_uring_pending(const struct eddyi_uring *u) {
 bool eddyi_uring_turn(struct eddyi_uring *u, int64_t timeout_ns) {
     unsigned submit = publish(u);
     int r = enter(u, submit, timeout_ns > 0 ? 1 : 0, u->wait_flags, timeout_ns);
-    if (r < 0) {
-        on_error(u, r, timeout_ns);
-    }
-    return reap(u) || r == -EBADR; /* then all has ended, and been reaped there */
+    bool some = r < 0 && on_error(u, r, timeout_ns);
+    return reap(u) || some;
 }
 
 void eddyi_uring_look(struct eddyi_uring *u) {
@@ -271,24 +274,59 @@ static void uring_wait(eddy_loop *loop, int64_t deadline_ns) {
 
 /* ---- when completions are lost --------------------------------------------------------------- */
 
+/* Ends requests in the kernel, and waits for what a thread of the kernel's is at: the one of that
+ * user_data, or all that can be ended at once. How many there were. */
+static int cancel_now(struct eddyi_uring *u, uint64_t user_data, unsigned flags) {
+    struct io_uring_sync_cancel_reg which = {
+        .addr = user_data,
+        .fd = -1,
+        .flags = flags,
+        .timeout = {.tv_sec = -1, .tv_nsec = -1},
+    };
+    return io_uring_register_sync_cancel(&u->ring, &which);
+}
+
+/*
+ * Until nothing of ours is there any more. One look is not enough: a request that something has
+ * just woken is in none of the places where a cancel looks, and may go on to wait; and what reads
+ * a file cannot be cancelled, but ends.
+ */
+static void end_all(struct eddyi_uring *u) {
+    bool some;
+    do {
+        some = cancel_now(u, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL) > 0;
+        EDDYI_LIST_EACH(node, &u->in_kernel) {
+            const struct eddyi_op *op = EDDYI_LIST_ENTRY(node, struct eddyi_op, in_driver);
+            some |= cancel_now(u, (uint64_t)(uintptr_t)op | EDDYI_URING_TAG_OP, 0) >= 0;
+        }
+        int r = enter(u, 0, 0, u->wait_flags, 0);
+        some |= r == -EINTR || r == -EBADR;
+        some |= reap(u);
+    } while (some || eddyi_uring_pending(u));
+}
+
+/* Takes back what has not been handed over: to do so now would need memory. */
+static void take_back(struct eddyi_uring *u) {
+    struct io_uring_sq *sq = &u->ring.sq;
+    unsigned head = *sq->khead;
+    unsigned tail = sq->sqe_tail;
+    sq->sqe_tail = head;
+    (void)publish(u);
+    for (; head != tail; head++) {
+        dispatch(u, sq->sqes[head & sq->ring_mask].user_data, -ECANCELED, 0);
+    }
+}
+
 /*
  * The kernel had no memory to note a completion that did not fit into the queue. Which one, nobody
  * can say: so all that is in the kernel is ended there, for its buffers must be free. Whose last
  * completion comes is asked for again; the others have lost theirs, and fail.
  */
 static void give_up(struct eddyi_uring *u) {
-    struct io_uring_sync_cancel_reg all = {
-        .fd = -1,
-        .flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
-        .timeout = {.tv_sec = -1, .tv_nsec = -1},
-    };
     u->lost = true;
-    while (io_uring_sq_ready(&u->ring) > 0 && enter(u, publish(u), 0, 0, 0) >= 0) {
-    }
-    (void)io_uring_register_sync_cancel(&u->ring, &all);
-    do {
-        (void)enter(u, 0, 0, u->wait_flags, 0);
-    } while (reap(u) || eddyi_uring_pending(u));
+    take_back(u);
+    end_all(u);
+    u->lose = 0;
     u->wake_armed = false;
     eddyi_uring_give_up_ops(u);
     u->lost = false;

@@ -153,7 +153,7 @@ struct eddyi_uring {
     /* For tests: the next so many calls of io_uring_enter give this error instead. */
     int fail_enter;
     unsigned fail_enter_times;
-    unsigned lose;   /* so many of the next completions are not looked at */
+    unsigned lose;   /* so many of the next completions are lost, until that is told */
     uint64_t enters; /* how often it was called */
 };
 

@@ -114,8 +114,7 @@ void eddyi_uring_start(struct eddyi_uring *u, struct eddyi_op *op, struct io_uri
 
 void eddyi_uring_issue(struct eddyi_uring *u, struct eddyi_op *op) {
     /* Who was parked before goes first. */
-    bool now = eddyi_list_empty(&u->parked) && !u->lost;
-    struct io_uring_sqe *sqe = now ? eddyi_uring_sqe(u, u->reserve) : NULL;
+    struct io_uring_sqe *sqe = eddyi_list_empty(&u->parked) ? eddyi_uring_sqe(u, u->reserve) : NULL;
     if (EDDYI_LIKELY(sqe != NULL)) {
         eddyi_uring_start(u, op, sqe);
     } else {

@@ -213,7 +213,9 @@ TEST(after_lost_completions_only_the_ops_that_lost_theirs_fail) {
             CHECK(ops[i].result > 0 || ops[i].result == -EIO);
         }
         CHECK(lost == 0 ? failed == 0 : failed <= (int)lost);
-        CHECK(lost < 5 || failed == 3);
+        /* All that was in the kernel: the waker's, the listener's, and two. The last op had not
+         * been handed over, and is. */
+        CHECK(lost < 4 || failed == 2);
         int client = connect_to(&address);
         wait_ends(loop, &accepted, 1);
         close((int)CHECK_OK(acceptor.result));
