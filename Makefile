@@ -6,12 +6,13 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 ROOT ?= .
 
-.PHONY: help run test bench install format check nightly clean
+.PHONY: help run test bench figures install format check nightly clean
 
 help:
 	@echo "make run              serve the folder ROOT=. at http://HOST:PORT, http://127.0.0.1:8080"
 	@echo "make test             build with all assertions and run the tests"
 	@echo "make bench BENCH=x    one benchmark with its peers, written to build/bench/x.json"
+	@echo "make figures          all benchmarks, and their tables in the READMEs; takes half an hour"
 	@echo "make install PREFIX=  library, headers, pkg-config file and CMake package"
 	@echo "make format           clang-format over all sources"
 	@echo "make check            formatting, clang-tidy and the rules of the house"
@@ -33,6 +34,12 @@ bench:
 	@tools/install-packages.sh bench
 	@tools/build.sh release --target all peers
 	@bench/run $(BENCH)
+
+figures:
+	@tools/install-packages.sh bench
+	@tools/build.sh release --target all peers
+	@for figures in bench/*/figures.py; do bench/run $$(basename $$(dirname $$figures)) || exit 1; done
+	@bench/publish
 
 install:
 	@tools/install-packages.sh run

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A benchmark's results as a table, as a flat JSON object and as a picture."""
+"""A benchmark's results as a table for the terminal and one for a page, as a flat JSON object and
+as a picture."""
 import json
 import os
 import platform
@@ -12,7 +13,8 @@ def machine():
     with open("/proc/cpuinfo") as info:
         model = next((line.partition(":")[2].strip() for line in info
                       if line.startswith(("model name", "Model"))), platform.machine())
-    return f"{model}, {len(os.sched_getaffinity(0))} CPUs, Linux {platform.release()}"
+    release = platform.release().partition("-")[0]
+    return f"{model}, {len(os.sched_getaffinity(0))} CPUs, Linux {release}"
 
 
 def number(value):
@@ -22,26 +24,81 @@ def number(value):
     return "{:.3f}".format(value)
 
 
+def headline(bench, rounds):
+    return f"{bench.TITLE}: medians of {rounds} rounds on {machine()}"
+
+
+def metrics_of(runs):
+    return list(dict.fromkeys(metric for row in runs.values() for metric in row))
+
+
+def cells_of(row, metrics):
+    return [number(measure.figure_of(row[metric]).value) if metric in row else ""
+            for metric in metrics]
+
+
+def sign_of(goal):
+    return ">=" if goal.at_least else "<="
+
+
 def print_table(bench, results, verdicts, rounds):
-    print(f"{bench.TITLE}: medians of {rounds} rounds on {machine()}")
+    print(headline(bench, rounds))
     for case, runs in results.items():
-        metrics = list(dict.fromkeys(metric for row in runs.values() for metric in row))
+        metrics = metrics_of(runs)
         width = max(12, *(len(metric) + 2 for metric in metrics))
         print(f"\n{case}")
         print(" " * 16 + "".join(f"{metric:>{width}}" for metric in metrics))
         for variant, row in runs.items():
-            cells = (number(measure.figure_of(row[metric]).value) if metric in row else ""
-                     for metric in metrics)
+            cells = cells_of(row, metrics)
             print(f"  {variant:14}" + "".join(f"{cell:>{width}}" for cell in cells))
     if verdicts:
         print("\ngoals")
     for verdict in verdicts:
         goal, ratio = verdict.goal, verdict.ratio
         against = "" if goal.absolute else f" / {verdict.peer}"
-        sign = ">=" if goal.at_least else "<="
         print(f"  {'met ' if verdict.met else 'MISS'} {verdict.case:12} {goal.metric}: {goal.ours}"
               f"{against} = {number(ratio.value)} [{number(ratio.low)}, {number(ratio.high)}]"
-              f" {sign} {goal.bound:g}")
+              f" {sign_of(goal)} {goal.bound:g}")
+
+
+def markdown_row(cells):
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def markdown_table(head, rows):
+    return (markdown_row(head) + "|" + "---|" * len(head) + "\n"
+            + "".join(markdown_row(row) for row in rows))
+
+
+def goal_name(goal):
+    peers = "" if goal.absolute else " / " + ", ".join(goal.peers)
+    return f"{goal.metric}: {goal.ours}{peers} {sign_of(goal)} {goal.bound:.3g}"
+
+
+def goal_cell(verdict):
+    if verdict is None:
+        return ""
+    ratio = verdict.ratio
+    text = f"{number(ratio.value)} [{number(ratio.low)}, {number(ratio.high)}]"
+    return text if verdict.met else f"**{text}**"
+
+
+def write_markdown(path, bench, results, verdicts, rounds):
+    """The tables as bench/publish puts them into a page; a goal that was missed is bold."""
+    parts = [headline(bench, rounds) + ".\n"]
+    for case, runs in results.items():
+        metrics = metrics_of(runs)
+        rows = [[variant, *cells_of(row, metrics)] for variant, row in runs.items() if row]
+        parts.append(markdown_table([case, *metrics], rows))
+    by_goal = {}
+    for verdict in verdicts:
+        by_goal.setdefault(goal_name(verdict.goal), {})[verdict.case] = verdict
+    if by_goal:
+        rows = [[name, *(goal_cell(cells.get(case)) for case in results)]
+                for name, cells in by_goal.items()]
+        parts.append(markdown_table(["goal, against the best of its peers", *results], rows))
+    with open(path, "w") as out:
+        out.write("\n".join(parts))
 
 
 def flat(results):
