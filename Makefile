@@ -5,8 +5,9 @@ PREFIX ?= /usr/local
 HOST ?= 127.0.0.1
 PORT ?= 8080
 ROOT ?= .
+SECONDS ?= 600
 
-.PHONY: help run test bench figures install format check nightly clean
+.PHONY: help run test bench figures install format check soak nightly clean
 
 help:
 	@echo "make run              serve the folder ROOT=. at http://HOST:PORT, http://127.0.0.1:8080"
@@ -16,6 +17,7 @@ help:
 	@echo "make install PREFIX=  library, headers, pkg-config file and CMake package"
 	@echo "make format           clang-format over all sources"
 	@echo "make check            formatting, clang-tidy and the rules of the house"
+	@echo "make soak SECONDS=    httpd under load and bad clients, on each driver for so long: 600"
 	@echo "make nightly          what takes too long for each change"
 	@echo "make clean            remove build/"
 
@@ -54,6 +56,10 @@ format:
 check:
 	@tools/install-packages.sh check
 	@tools/check.sh
+
+soak:
+	@tools/install-packages.sh test
+	@tools/soak.sh $(SECONDS)
 
 nightly:
 	@tools/install-packages.sh check

@@ -3,7 +3,8 @@
 # What takes too long for each change: the whole suite again and again with new seeds on every
 # driver, under both sanitizers and Valgrind, and the fuzzers for long. MINUTES (default 60) is the
 # time for repetition; the simulation gets SEEDS (default 100) seeds of its own before that, chaos
-# CHAOS_SECONDS (default 60) in each build on each driver, each fuzzer FUZZ_SECONDS (default 600).
+# CHAOS_SECONDS (default 60) in each build on each driver, httpd SOAK_SECONDS (default 600) of load
+# on each driver, each fuzzer FUZZ_SECONDS (default 600).
 set -eu
 cd "$(dirname "$0")/.."
 minutes=${MINUTES:-60}
@@ -22,6 +23,7 @@ for preset in dev asan tsan; do
         EDDY_DRIVER=$driver "build/$preset/tests/chaos" --seconds "${CHAOS_SECONDS:-60}"
     done
 done
+tools/soak.sh "${SOAK_SECONDS:-600}"
 end=$((SECONDS + minutes * 60))
 round=0
 while [ $SECONDS -lt $end ]; do

@@ -297,6 +297,7 @@ static const struct {
     {"pair", act_pair, 3, false},
     {"socket", act_socket, 3, false},
     {"file", act_file, 3, false},
+    {"certain", act_certain, 4, false},
 };
 #define ACT_COUNT (sizeof acts / sizeof acts[0])
 #define DEPTH_MAX 3

@@ -20,6 +20,7 @@
  *                                       after the deadline
  *     a future                          ends once, with its producer's result; each `then` and
  *                                       callback is called once
+ *     a wake-up                         comes, where nothing else would end the wait
  *     a stream                          brings the bytes that were written, none lost, none twice
  * and at the end: every counter back at zero, no object, block, descriptor or thread left.
  */
@@ -179,7 +180,8 @@ int64_t act_local(struct me *me);
 int64_t act_futures(struct me *me); /* futures.c */
 void producers_start(void);
 void producers_stop(void);
-int64_t act_pair(struct me *me); /* streams.c */
+int64_t act_certain(struct me *me); /* certain.c */
+int64_t act_pair(struct me *me);    /* streams.c */
 int64_t act_socket(struct me *me);
 int64_t act_file(struct me *me);
 /* In the task that all others are spawned by, around them. */
