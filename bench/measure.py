@@ -7,6 +7,7 @@ A benchmark is a module bench/NAME/figures.py with
     CASES      the loads, each a dict with a name; and `variants`, when it is not for all of them
     GOALS      what our variants have to reach against which peers
     measure(program, case)   one run: metric -> number
+    tables(results)          optional: the tables of its page, when one a case would be too many
 
 Machines are noisy, so only what was measured in one run is compared: in each round every variant
 runs once, in another order each time, and a ratio is formed within a round. A figure is the median
@@ -160,6 +161,8 @@ def run_rounds(bench, rounds, only):
     results = {}
     for case in bench.CASES:
         mine = [name for name in names if name in case.get("variants", names)]
+        if not mine:
+            continue
         runs = results[case["name"]] = {name: {} for name in mine}
         for round_number in range(rounds):
             for name in dice.sample(mine, len(mine)):

@@ -83,13 +83,18 @@ def goal_cell(verdict):
     return text if verdict.met else f"**{text}**"
 
 
+def tables_of_cases(results):
+    for case, runs in results.items():
+        metrics = metrics_of(runs)
+        yield ([case, *metrics],
+               [[variant, *cells_of(row, metrics)] for variant, row in runs.items() if row])
+
+
 def write_markdown(path, bench, results, verdicts, rounds):
     """The tables as bench/publish puts them into a page; a goal that was missed is bold."""
     parts = [headline(bench, rounds) + ".\n"]
-    for case, runs in results.items():
-        metrics = metrics_of(runs)
-        rows = [[variant, *cells_of(row, metrics)] for variant, row in runs.items() if row]
-        parts.append(markdown_table([case, *metrics], rows))
+    tables = getattr(bench, "tables", tables_of_cases)(results)
+    parts += [markdown_table(head, rows) for head, rows in tables]
     by_goal = {}
     for verdict in verdicts:
         by_goal.setdefault(goal_name(verdict.goal), {})[verdict.case] = verdict
@@ -101,8 +106,18 @@ def write_markdown(path, bench, results, verdicts, rounds):
         out.write("\n".join(parts))
 
 
+def compared(runs):
+    """Of which variants there are ratios: each of ours to each peer; where none is ours, each to
+    the first."""
+    ours = [name for name in runs if name.startswith("eddy")]
+    if ours:
+        return [(name, peer) for name in ours for peer in runs if peer not in ours]
+    first, *rest = runs
+    return [(name, first) for name in rest]
+
+
 def flat(results):
-    """figure name -> number: medians, intervals, and the ratios of ours to each peer."""
+    """figure name -> number: medians, intervals and ratios."""
     out = {}
 
     def put(name, figure):
@@ -114,12 +129,11 @@ def flat(results):
         for variant, row in runs.items():
             for metric, numbers in row.items():
                 put(f"{case}.{metric}.{variant}", measure.figure_of(numbers))
-        for ours in (name for name in runs if name.startswith("eddy")):
-            for peer in (name for name in runs if not name.startswith("eddy")):
-                for metric in runs[ours]:
-                    if metric in runs[peer] and any(n > 0 for n in runs[peer][metric]):
-                        put(f"{case}.{metric}.{ours}/{peer}",
-                            measure.ratio_of(runs, metric, ours, peer))
+        for name, peer in compared(runs):
+            for metric in runs[name]:
+                if metric in runs[peer] and any(n > 0 for n in runs[peer][metric]):
+                    put(f"{case}.{metric}.{name}/{peer}",
+                        measure.ratio_of(runs, metric, name, peer))
     return out
 
 
