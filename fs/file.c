@@ -7,6 +7,7 @@
 
 #include <eddy/fs/dir_impl.h>
 #include <eddy/fs/open_impl.h>
+#include <eddy/fs/stat_impl.h>
 #include <eddy/runtime/base/memory_impl.h>
 #include <eddy/runtime/io/descriptor_impl.h>
 
@@ -156,18 +157,18 @@ static int open_flags(unsigned flags, int *ret_flags) {
 }
 
 /* The stream for a descriptor, which it takes over. */
-static int wrap(eddy_loop *loop, int fd, bool appends, eddy_stream **ret_file) {
+static int wrap(eddy_loop *loop, int fd, bool appends, eddy_stream **ret_file,
+                struct stat *ret_stat) {
     const struct eddyi_host *host = loop->host;
-    struct stat st;
-    int r = host->fstat(host->ctx, fd, &st);
-    if (r == 0 && S_ISDIR(st.st_mode)) {
+    int r = host->fstat(host->ctx, fd, ret_stat);
+    if (r == 0 && S_ISDIR(ret_stat->st_mode)) {
         r = -EISDIR;
     }
     if (r < 0) {
         host->close(host->ctx, fd);
         return r;
     }
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+    if (!S_ISREG(ret_stat->st_mode) && !S_ISBLK(ret_stat->st_mode)) {
         return eddyi_descriptor_new(loop, fd, &eddyi_pipe_class, ret_file);
     }
     struct file *file = eddyi_zalloc(sizeof *file);
@@ -183,7 +184,7 @@ static int wrap(eddy_loop *loop, int fd, bool appends, eddy_stream **ret_file) {
 }
 
 static int open_file(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
-                     const void *place, eddy_stream **ret_file) {
+                     const void *place, eddy_stream **ret_file, struct stat *ret_stat) {
     eddy_task *task;
     int r = eddyi_task_enter(&task);
     if (r < 0) {
@@ -204,7 +205,7 @@ static int open_file(eddy_dir *dir, const char *path, unsigned flags, unsigned m
     }
     open.mode = flags & EDDY_FILE_CREATE ? open.mode : 0;
     int fd = eddyi_open(task, &open);
-    r = fd < 0 ? fd : wrap(task->loop, fd, (flags & EDDY_FILE_APPEND) != 0, ret_file);
+    r = fd < 0 ? fd : wrap(task->loop, fd, (flags & EDDY_FILE_APPEND) != 0, ret_file, ret_stat);
     if (r == 0) {
         eddyi_stream_give(*ret_file, place);
     }
@@ -212,12 +213,27 @@ static int open_file(eddy_dir *dir, const char *path, unsigned flags, unsigned m
 }
 
 int eddy_file_open(const char *path, unsigned flags, unsigned mode, eddy_stream **ret_file) {
-    return open_file(NULL, path, flags, mode, EDDYI_PLACE, ret_file);
+    struct stat st;
+    return open_file(NULL, path, flags, mode, EDDYI_PLACE, ret_file, &st);
 }
 
 int eddy_file_open_at(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
                       eddy_stream **ret_file) {
-    return dir == NULL ? -EINVAL : open_file(dir, path, flags, mode, EDDYI_PLACE, ret_file);
+    struct stat st;
+    return dir == NULL ? -EINVAL : open_file(dir, path, flags, mode, EDDYI_PLACE, ret_file, &st);
+}
+
+int eddy_file_open_stat(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
+                        eddy_stream **ret_file, eddy_stat *ret_stat) {
+    struct stat st;
+    if (ret_stat == NULL) {
+        return -EINVAL;
+    }
+    int r = open_file(dir, path, flags, mode, EDDYI_PLACE, ret_file, &st);
+    if (r == 0) {
+        eddyi_stat_from(&st, ret_stat);
+    }
+    return r;
 }
 
 /* ---- what only files have -------------------------------------------------------------------- */

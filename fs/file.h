@@ -17,6 +17,7 @@
 #define EDDY_FS_FILE_H
 
 #include <eddy/fs/dir.h>
+#include <eddy/fs/stat.h>
 #include <eddy/runtime/base/buffer.h>
 #include <eddy/runtime/io/stream.h>
 
@@ -60,6 +61,18 @@ EDDY_API int eddy_file_open(const char *path, unsigned flags, unsigned mode,
  */
 EDDY_API int eddy_file_open_at(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
                                eddy_stream **ret_file);
+
+/**
+ * Open a file and tell what it is: as eddy_file_open and eddy_stat_file, for one system call less.
+ *
+ * Shape:   dir NULL: as eddy_file_open; else as eddy_file_open_at.
+ * Owns:    copies path; borrows dir until it returns; *ret_file is closed with eddy_stream_close.
+ * Errors:  as eddy_file_open and eddy_file_open_at.
+ * Threads: fiber.
+ * Cancel:  as eddy_file_open.
+ */
+EDDY_API int eddy_file_open_stat(eddy_dir *dir, const char *path, unsigned flags, unsigned mode,
+                                 eddy_stream **ret_file, eddy_stat *ret_stat);
 
 /**
  * Read up to `cap` bytes at `offset`; the position stays.

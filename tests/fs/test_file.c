@@ -50,6 +50,32 @@ LOOP_TEST(errors_of_open_are_the_kernels) {
     CHECK_PTR_EQ(file, NULL);
 }
 
+LOOP_TEST(an_open_tells_what_it_opened) {
+    eddy_dir *dir;
+    eddy_stream *file = NULL;
+    eddy_stat st = {.size_bytes = 77};
+    eddy_stat later;
+    put_text("file", "twelve bytes");
+    CHECK_EQ(mkfifo(in_tmp("pipe"), 0644), 0);
+    CHECK_OK(eddy_dir_open(test_tmpdir(), &dir));
+    CHECK_ERR(eddy_file_open_stat(dir, "none", EDDY_FILE_READ, 0, &file, &st), -ENOENT);
+    CHECK_ERR(eddy_file_open_stat(dir, "../x", EDDY_FILE_READ, 0, &file, &st), -EXDEV);
+    CHECK_ERR(eddy_file_open_stat(dir, ".", EDDY_FILE_READ, 0, &file, &st), -EISDIR);
+    CHECK_ERR(eddy_file_open_stat(dir, "file", EDDY_FILE_READ, 0, &file, NULL), -EINVAL);
+    CHECK_ERR(eddy_file_open_stat(dir, "file", EDDY_FILE_READ, 0, NULL, &st), -EINVAL);
+    CHECK_EQ(st.size_bytes, 77);
+    CHECK(file == NULL);
+    CHECK_OK(eddy_file_open_stat(dir, "file", EDDY_FILE_READ, 0, &file, &st));
+    CHECK_OK(eddy_stat_file(file, &later));
+    CHECK_BYTES(&st, sizeof st, &later, sizeof later);
+    CHECK_EQ(st.size_bytes, 12);
+    CHECK_OK(eddy_stream_close(file));
+    CHECK_OK(eddy_file_open_stat(NULL, in_tmp("pipe"), EDDY_FILE_READ, 0, &file, &st));
+    CHECK_EQ(st.kind, EDDY_STAT_PIPE);
+    CHECK_OK(eddy_stream_close(file));
+    CHECK_OK(eddy_dir_close(dir));
+}
+
 LOOP_TEST(a_new_file_has_the_mode_less_the_umask) {
     eddy_stream *file;
     struct stat st;
