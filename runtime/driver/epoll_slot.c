@@ -80,6 +80,10 @@ int eddyi_epoll_attach(struct eddyi_epoll *state, struct eddyi_handle *handle) {
 
 void eddyi_epoll_forget(eddy_loop *loop, struct eddyi_handle *handle) {
     struct eddyi_epoll *state = eddyi_epoll_of(loop);
+    if (!handle->attached && (handle->ready & EDDYI_EPOLL_MADE_NONBLOCK) == 0) {
+        handle->ready = 0; /* a file: the kernel was told nothing of it */
+        return;
+    }
     /* A forked child shares the registrations, and the file's O_NONBLOCK: they are the parent's. */
     bool forked = loop->pid != getpid();
     if (!forked) {
