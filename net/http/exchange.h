@@ -164,12 +164,12 @@ EDDY_API int eddy_http_response_write(eddy_http_exchange *x, const void *data, s
 
 /**
  * Write `len` bytes of another stream as the next piece of a body of known length, as
- * eddy_stream_copy does.
+ * eddy_stream_copy does. Little goes out together with the head.
  *
  * Shape:   len bytes from where the source is.
  * Owns:    borrows the source until it returns.
- * Errors:  as eddy_http_response_write and eddy_stream_copy; EDDY_EEND the source was shorter, the
- *          connection then cannot be used any more and is closed.
+ * Errors:  as eddy_http_response_write and eddy_stream_copy; EDDY_EEND the source was shorter: the
+ *          response is a 500 if nothing of it has gone out, else the connection is closed.
  * Threads: fiber, on the connection's loop.
  * Cancel:  suspends.
  */

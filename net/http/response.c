@@ -218,6 +218,18 @@ int eddy_http_response_write(eddy_http_exchange *x, const void *data, size_t len
     return x->chunks ? put_chunk(x, slice) : put(x, slice);
 }
 
+/* Little is read to where it gathers. */
+static int copy_little(eddy_http_exchange *x, eddy_stream *source, size_t len) {
+    int r = eddy_buffer_reserve(&x->out, len);
+    r = r < 0 ? r : eddy_stream_read_exact(source, x->out.data + x->out.len, len);
+    if (r < 0) {
+        return r;
+    }
+    x->out.len += len;
+    x->written += (int64_t)len;
+    return x->out.len > GATHER_MAX_BYTES ? eddyi_http_response_flush(x) : 0;
+}
+
 int eddy_http_response_copy(eddy_http_exchange *x, eddy_stream *source, int64_t len) {
     if (len < 0 || x->chunks || x->announced == EDDY_HTTP_LENGTH_UNKNOWN) {
         return len < 0 ? -EINVAL : -EPROTO;
@@ -225,6 +237,9 @@ int eddy_http_response_copy(eddy_http_exchange *x, eddy_stream *source, int64_t 
     int r = announce(x, len);
     if (r < 0 || len == 0 || x->no_body) {
         return r;
+    }
+    if (len <= GATHER_MAX_BYTES) {
+        return copy_little(x, source, (size_t)len);
     }
     r = eddyi_http_response_flush(x);
     uint64_t before = eddy_stream_count_written(x->peer);

@@ -8,6 +8,7 @@
 
 #include <eddy/net/http/server.h>
 #include <eddy/net/tcp.h>
+#include <eddy/runtime/io/memory.h>
 #include <eddy/runtime/task/scope.h>
 
 #include "test.h"
@@ -29,11 +30,12 @@ struct site {
 
 static struct site site = {.opts.serve = &site.serve};
 
-/* "/echo" gives the (short) body back, "/begun" too but begins to answer before it reads; "/size/N"
- * a body of N bytes, "/stream" pieces, "/fail" an error, "/late" one after the body has begun,
- * "/forget" nothing, "/short" less than it announced; "/upload" the length of the
- * body, up to 20 bytes; "/respond" what eddy_http_respond makes; "/last" ends the connection;
- * "/wants/N" answers N with or without "wanted"; "/peer" the client's address; all else "hello". */
+/* "/echo" gives the (short) body back, "/begun" too but begins to answer before it reads;
+ * "/size/N" a body of N bytes, "/copy/N/M" N of a stream that has M, "/stream" pieces, "/fail" an
+ * error, "/late" one after the body has begun, "/forget" nothing, "/short" less than it announced;
+ * "/upload" the length of the body, up to 20 bytes; "/respond" what eddy_http_respond makes;
+ * "/last" ends the connection; "/wants/N" answers N with or without "wanted"; "/peer" the client's
+ * address; all else "hello". */
 static inline int64_t echo(eddy_http_exchange *x) {
     char buf[777];
     size_t len = 0;
@@ -62,6 +64,18 @@ static inline int64_t sized(eddy_http_exchange *x, size_t size) {
     memset(bytes, 'b', sizeof bytes);
     int64_t r = eddy_http_response_begin(x, 200);
     return r < 0 ? r : eddy_http_response_body(x, eddy_slice_from(bytes, size));
+}
+
+static inline int64_t copied(eddy_http_exchange *x, size_t len, size_t there) {
+    static char bytes[256 * 1024];
+    eddy_stream *source;
+    memset(bytes, 'c', sizeof bytes);
+    CHECK_OK(eddy_memory_stream_new(bytes, there, &source));
+    int64_t r = eddy_http_response_begin(x, 200);
+    r = r < 0 ? r : eddy_http_response_stream(x, (int64_t)len);
+    r = r < 0 ? r : eddy_http_response_copy(x, source, (int64_t)len);
+    CHECK_OK(eddy_stream_close(source));
+    return r;
 }
 
 static inline int64_t pieces(eddy_http_exchange *x) {
@@ -132,6 +146,10 @@ static inline int64_t handle(eddy_http_exchange *x, void *arg) {
     }
     if (sscanf(path, "/size/%zu", &size) == 1) {
         return sized(x, size);
+    }
+    size_t there;
+    if (sscanf(path, "/copy/%zu/%zu", &size, &there) == 2) {
+        return copied(x, size, there);
     }
     if (strcmp(path, "/stream") == 0) {
         return pieces(x);

@@ -132,6 +132,44 @@ LOOP_TEST(large_and_streamed_bodies_arrive_whole) {
     stop(&scope);
 }
 
+LOOP_TEST(a_copied_body_is_whole_whatever_its_size) {
+    static const size_t sizes[] = {0, 1, 1000, 16 * 1024, 16 * 1024 + 1, 200000};
+    static char all[300 * 1024];
+    eddy_scope scope;
+    start(&scope);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char request[128];
+        char length[64];
+        int n = snprintf(request, sizeof request, GET("/") GET("/copy/%zu/%zu") GET("/"), sizes[i],
+                         sizes[i]);
+        ask(request, (size_t)n, all, sizeof all);
+        snprintf(length, sizeof length, "Content-Length: %zu\r\n\r\n", sizes[i]);
+        const char *body = strstr(all, length);
+        CHECK(body != NULL);
+        body += strlen(length);
+        CHECK_EQ(strspn(body, "c"), sizes[i]);
+        CHECK(strncmp(body + sizes[i], "HTTP/1.1 200 OK\r\n", 17) == 0);
+        CHECK_EQ(site.counts[3 * i + 1], sizes[i]);
+    }
+    static const char head[] = "HEAD /copy/1000/1000 HTTP/1.1\r\nHost: a\r\n\r\n" GET("/");
+    ask(head, strlen(head), all, sizeof all);
+    CHECK(strstr(all, "Content-Length: 1000\r\n\r\nHTTP/1.1 200 OK") != NULL);
+    stop(&scope);
+}
+
+LOOP_TEST(a_source_that_is_too_short_is_a_500_while_nothing_has_gone_out) {
+    eddy_scope scope;
+    start(&scope);
+    ask(GET("/copy/10/4"), strlen(GET("/copy/10/4")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 500 ") == text);
+    CHECK_EQ(site.failures[0], EDDY_EEND);
+    ask(GET("/copy/20000/4") GET("/"), strlen(GET("/copy/20000/4") GET("/")), text, sizeof text);
+    CHECK(strstr(text, "HTTP/1.1 200 OK") == text);
+    CHECK_EQ(count_of(text, "HTTP/1.1"), 1); /* and then the end, as that body never comes */
+    CHECK_EQ(site.failures[1], EDDY_EEND);
+    stop(&scope);
+}
+
 LOOP_TEST(the_last_request_of_a_connection_is_told_so) {
     static const char four[] = GET("/") GET("/") GET("/") GET("/");
     eddy_scope scope;
