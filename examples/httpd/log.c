@@ -12,6 +12,10 @@
 
 #include "httpd.h"
 
+/* How long lines gather before they are written together: a person who follows the log sees no
+ * delay, and a write costs the same for one line and for a thousand. */
+#define GATHER_NS (100 * EDDY_MS)
+
 /* Lines wait in memory while a disk or a pipe takes its time, but no more than so many bytes of
  * them; what does not fit is counted, and said. */
 #define GATHERED_MAX_BYTES (16 * 1024 * 1024)
@@ -31,7 +35,7 @@ struct access_log {
     time_t time_s; /* the second that `time_text` says */
     char time_text[64];
     eddy_event has_more;
-    bool ending;
+    eddy_event ending;
     bool combined;
     bool failing;      /* the last write failed, which has been said */
     eddy_stream *file; /* NULL: standard output is something that cannot be opened by its name */
@@ -71,6 +75,14 @@ static void write_gathered(struct access_log *log, eddy_buffer *lines) {
     lines->len = 0;
 }
 
+/* Lets lines gather, but for the last ones. */
+static void gather(struct access_log *log) {
+    eddy_scope moment;
+    if (eddy_scope_enter(&moment, &(eddy_scope_opts){.timeout_ns = GATHER_NS}) == 0) {
+        eddy_scope_leave(&moment, eddy_event_wait(&log->ending));
+    }
+}
+
 static int64_t run_writer(void *arg) {
     struct access_log *log = arg;
     EDDY_AUTO(eddy_buffer) lines = {0};
@@ -80,8 +92,9 @@ static int64_t run_writer(void *arg) {
     eddy_scope_enter(&shield, &(eddy_scope_opts){.shield = true});
     while (r == 0 && !ending) {
         r = eddy_event_wait(&log->has_more);
+        gather(log);
         eddy_event_clear(&log->has_more);
-        ending = __atomic_load_n(&log->ending, __ATOMIC_ACQUIRE);
+        ending = eddy_event_is_set(&log->ending);
         write_gathered(log, &lines);
     }
     return eddy_scope_leave(&shield, r);
@@ -112,16 +125,37 @@ int access_log_open(const char *name, bool combined, struct access_log **ret_log
     return 0;
 }
 
+static void append_text(eddy_buffer *line, const char *text) {
+    eddy_buffer_append(line, text, strlen(text));
+}
+
+static void append_number(eddy_buffer *line, int64_t number) {
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    eddy_buffer_append(line, digits + at, sizeof digits - at);
+}
+
+static bool is_plain(char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
 /* A value of the request in quotes: what could end them, or the line, is escaped. */
 static void append_quoted(eddy_buffer *line, eddy_slice value) {
     eddy_buffer_append(line, "\"", 1);
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.data[i];
-        if (c < ' ' || c == '"' || c == '\\' || c > '~') {
-            eddy_buffer_printf(line, "\\x%02x", c);
-        } else {
-            eddy_buffer_append(line, &value.data[i], 1);
+    for (size_t from = 0; from < value.len;) {
+        size_t at = from;
+        while (at < value.len && is_plain(value.data[at])) {
+            at++;
         }
+        eddy_buffer_append(line, value.data + from, at - from);
+        if (at < value.len) {
+            eddy_buffer_printf(line, "\\x%02x", (unsigned char)value.data[at++]);
+        }
+        from = at;
     }
     eddy_buffer_append(line, "\"", 1);
 }
@@ -135,19 +169,23 @@ static void append_time(struct access_log *log) {
         strftime(log->time_text, sizeof log->time_text, "[%d/%b/%Y:%H:%M:%S %z] ", &parts);
         log->time_s = now;
     }
-    eddy_buffer_append(&log->gathered, log->time_text, strlen(log->time_text));
+    append_text(&log->gathered, log->time_text);
 }
 
 static void append_request(eddy_buffer *line, const eddy_http_head *head) {
     char request[VALUE_MAX];
+    size_t len = 0;
     if (head->len == 0) {
-        eddy_buffer_append(line, "\"-\"", 3); /* refused before it could be read */
+        append_text(line, "\"-\""); /* refused before it could be read */
         return;
     }
-    int n = snprintf(request, sizeof request, "%.*s %.*s HTTP/1.%d", (int)head->method_name.len,
-                     head->method_name.data, (int)head->target.len, head->target.data,
-                     head->version - 10);
-    size_t len = n < 0 ? 0 : (size_t)n < sizeof request ? (size_t)n : sizeof request - 1;
+    const eddy_slice parts[] = {head->method_name, eddy_slice_of(" "), head->target,
+                                eddy_slice_of(head->version == 10 ? " HTTP/1.0" : " HTTP/1.1")};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        eddy_slice part = eddy_slice_sub(parts[i], 0, sizeof request - len);
+        memcpy(request + len, part.data, part.len);
+        len += part.len;
+    }
     append_quoted(line, eddy_slice_from(request, len));
 }
 
@@ -167,20 +205,27 @@ static int append_line(struct access_log *log, eddy_http_exchange *x, const char
     if (r < 0) {
         return r;
     }
-    eddy_buffer_printf(lines, "%s - - ", peer);
+    append_text(lines, peer);
+    append_text(lines, " - - ");
     append_time(log);
     append_request(lines, head);
-    char bytes[32] = "-";
+    append_text(lines, " ");
+    append_number(lines, eddy_http_response_status(x));
+    append_text(lines, " ");
     if (count > 0) {
-        snprintf(bytes, sizeof bytes, "%lld", (long long)count);
+        append_number(lines, count);
+    } else {
+        append_text(lines, "-");
     }
-    eddy_buffer_printf(lines, " %d %s", eddy_http_response_status(x), bytes);
     if (log->combined) {
         append_field(lines, head, "Referer");
         append_field(lines, head, "User-Agent");
     }
     return eddy_buffer_append(lines, "\n", 1);
 }
+
+/* The peer's address, of the connection's task: it stays the same from request to request. */
+static eddy_local peer_text = EDDY_LOCAL_INIT(EDDY_LOCAL_OWN, free);
 
 /* The peer's address without its port. */
 static void find_peer(eddy_http_exchange *x, char peer[EDDY_ADDRESS_TEXT_MAX]) {
@@ -200,12 +245,26 @@ static void find_peer(eddy_http_exchange *x, char peer[EDDY_ADDRESS_TEXT_MAX]) {
     }
 }
 
+static const char *peer_of(eddy_http_exchange *x) {
+    char *known = eddy_local_get(&peer_text);
+    if (known != NULL) {
+        return known;
+    }
+    char found[EDDY_ADDRESS_TEXT_MAX];
+    find_peer(x, found);
+    known = strdup(found);
+    if (known == NULL || eddy_local_set(&peer_text, known) < 0) {
+        free(known);
+        return "-";
+    }
+    return known;
+}
+
 void access_log_response(eddy_http_exchange *x, struct access_log *log) {
-    char peer[EDDY_ADDRESS_TEXT_MAX];
     if (log == NULL) {
         return;
     }
-    find_peer(x, peer);
+    const char *peer = peer_of(x);
     pthread_mutex_lock(&log->lock);
     size_t before = log->gathered.len;
     if (before > GATHERED_MAX_BYTES || append_line(log, x, peer) < 0) {
@@ -220,7 +279,7 @@ void access_log_close(struct access_log *log) {
     if (log == NULL) {
         return;
     }
-    __atomic_store_n(&log->ending, true, __ATOMIC_RELEASE);
+    eddy_event_set(&log->ending);
     eddy_event_set(&log->has_more);
     /* Not even a cancelled program loses lines; but what hangs it does not wait for. */
     eddy_scope shield;

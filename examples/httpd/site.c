@@ -13,13 +13,10 @@
 #define RANGES_MAX 16
 #define ALLOWED "GET, HEAD, OPTIONS"
 
-/* A file no larger than this is read and sent together with its head, in one system call. */
-#define SMALL_BYTES (16 * 1024)
-
 struct found {
     eddy_stream *file;
     eddy_stat stat;
-    char etag[64];
+    char etag[EDDY_HTTP_ETAG_MAX];
     char type[128]; /* with its charset */
 };
 
@@ -99,25 +96,12 @@ static int64_t send_part(eddy_http_exchange *x, const struct found *found, int64
     return r < 0 ? r : eddy_http_response_copy(x, found->file, len);
 }
 
-static int64_t send_small(eddy_http_exchange *x, const struct found *found) {
-    char bytes[SMALL_BYTES];
-    int64_t n = 0;
-    size_t len = (size_t)found->stat.size_bytes;
-    if (eddy_http_response_wants_body(x) && len > 0) {
-        n = eddy_stream_read_exact(found->file, bytes, len);
-    }
-    return n < 0 ? n : eddy_http_response_body(x, eddy_slice_from(bytes, len));
-}
-
 static int64_t send_whole(eddy_http_exchange *x, const struct found *found) {
     int64_t r = eddy_http_response_begin(x, 200);
     r = r < 0 ? r : write_fields(x, found);
     r = r < 0 ? r : write_type(x, found);
-    if (r < 0 || found->stat.size_bytes <= SMALL_BYTES) {
-        return r < 0 ? r : send_small(x, found);
-    }
-    r = eddy_http_response_stream(x, found->stat.size_bytes);
-    return r < 0 ? r : send_part(x, found, 0, found->stat.size_bytes);
+    r = r < 0 ? r : eddy_http_response_stream(x, found->stat.size_bytes);
+    return r < 0 ? r : eddy_http_response_copy(x, found->file, found->stat.size_bytes);
 }
 
 static int64_t send_range(eddy_http_exchange *x, const struct found *found,
@@ -178,10 +162,9 @@ static int64_t send_no_range(eddy_http_exchange *x, const struct found *found) {
 static int64_t answer_file(eddy_http_exchange *x, struct found *found) {
     const eddy_http_head *head = eddy_http_request_head(x);
     int64_t now_s = time(NULL);
-    snprintf(found->etag, sizeof found->etag, "\"%llx-%llx\"",
-             (unsigned long long)found->stat.mtime_ns, (unsigned long long)found->stat.size_bytes);
+    int len = eddy_http_etag_format(found->stat.mtime_ns, found->stat.size_bytes, found->etag);
     eddy_http_validators validators = {
-        .etag = eddy_slice_of(found->etag),
+        .etag = eddy_slice_from(found->etag, (size_t)len),
         .modified_s = found->stat.mtime_ns / EDDY_S,
     };
     int status = eddy_http_condition_check(head, &validators, now_s);
@@ -203,26 +186,30 @@ static int64_t answer_file(eddy_http_exchange *x, struct found *found) {
 
 /* ---- a path ---------------------------------------------------------------------------------- */
 
+static void set_type(struct found *found, eddy_slice path) {
+    static const char charset[] = "; charset=utf-8";
+    eddy_slice type = eddy_slice_of(eddy_http_mime_of(path));
+    if (type.len == 0) {
+        type = eddy_slice_of("application/octet-stream");
+    }
+    memcpy(found->type, type.data, type.len);
+    bool is_text = eddy_http_mime_is_text(type);
+    memcpy(found->type + type.len, is_text ? charset : "", is_text ? sizeof charset : 1);
+}
+
 /* Opens `path` below the root as a regular file: 0, -EISDIR, or another error. */
 static int64_t find_file(eddy_dir *root, const char *path, struct found *ret_found) {
     eddy_stream *file;
-    int64_t r = eddy_file_open_at(root, path, EDDY_FILE_READ, 0, &file);
+    int64_t r = eddy_file_open_stat(root, path, EDDY_FILE_READ, 0, &file, &ret_found->stat);
     if (r < 0) {
         return r;
     }
-    r = eddy_stat_file(file, &ret_found->stat);
-    if (r == 0 && ret_found->stat.kind != EDDY_STAT_FILE) {
-        r = -EACCES;
-    }
-    if (r < 0) {
+    if (ret_found->stat.kind != EDDY_STAT_FILE) {
         eddy_stream_close(file);
-        return r;
+        return -EACCES;
     }
     ret_found->file = file;
-    const char *type = eddy_http_mime_of(eddy_slice_of(path));
-    snprintf(ret_found->type, sizeof ret_found->type, "%s%s",
-             type[0] == '\0' ? "application/octet-stream" : type,
-             eddy_http_mime_is_text(eddy_slice_of(type)) ? "; charset=utf-8" : "");
+    set_type(ret_found, eddy_slice_of(path));
     return 0;
 }
 

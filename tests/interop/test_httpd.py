@@ -261,7 +261,7 @@ class Trouble(unittest.TestCase):
         self.assertEqual(len(lines), 3)
         self.assertRegex(lines[0], r'"GET /a HTTP/1\.1" 200 6 "x\\x22 200 1 \\x22\\x5c" '
                                    r'"\\xff\\x09\\x80u{509}"$')
-        self.assertRegex(lines[1], r'"GET /y{506}" 404 \d+ "-" "-"$')
+        self.assertRegex(lines[1], r'"GET /y{507}" 404 \d+ "-" "-"$')
         self.assertRegex(lines[2], r'"-" 400 \d+ "-" "-"$')
 
     def test_the_log_goes_to_standard_output_behind_the_address(self):
