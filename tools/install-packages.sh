@@ -5,7 +5,7 @@
 set -eu
 
 run="gcc g++ cmake ninja-build pkg-config liburing-dev"
-test="$run libcmocka-dev valgrind curl wrk python3 libuv1-dev nginx-light"
+test="$run libcmocka-dev valgrind curl wrk python3 strace libuv1-dev nginx-light"
 bench="$run libuv1-dev wrk nginx-light python3 golang-go cargo librust-tokio-dev"
 # libclang-rt-dev: the sanitizers and libFuzzer; llvm: names in their reports.
 check="$test clang clang-tidy clang-format libclang-rt-dev llvm"
