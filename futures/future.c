@@ -197,7 +197,9 @@ eddy_future *eddy_future_release(eddy_future *f) {
             eddyi_cell_cancel(f, -ECANCELED);
         }
         if (r == 0) {
-            eddyi_wait_one_uncancelled(f);
+            if (!eddyi_cell_is_done(f)) { /* most are at once */
+                eddyi_wait_one_uncancelled(f);
+            }
         } else if (f->owner != NULL) {
             return NULL; /* the scope waits for it */
         }

@@ -243,13 +243,22 @@ static bool raise_code(eddy_future *cell, int code) {
 }
 
 void eddyi_cell_cancel(eddy_future *cell, int code) {
-    if (cell->class->cancel == NULL || eddyi_cell_is_done(cell) || !raise_code(cell, code) ||
-        atomic_exchange(&cell->cancel_queued, 1) != 0) {
+    if (cell->class->cancel == NULL || eddyi_cell_is_done(cell) || !raise_code(cell, code)) {
+        return;
+    }
+    struct eddyi_agenda own;
+    if (cell->home != NULL && cell->home == eddyi_loop_here && agenda_here == NULL) {
+        /* The usual case, without the queue: nothing is under way that would have to come first. */
+        agenda_begin(&own);
+        cell->class->cancel(cell, atomic_load_explicit(&cell->cancel_code, memory_order_relaxed));
+        agenda_end(&own);
+        return;
+    }
+    if (atomic_exchange(&cell->cancel_queued, 1) != 0) {
         return;
     }
     eddyi_cell_ref(cell);
     if (cell->home == NULL || cell->home == eddyi_loop_here) {
-        struct eddyi_agenda own;
         agenda_begin(&own);
         cell->cancel_message.next = NULL;
         *agenda_here->cancels_end = &cell->cancel_message;
