@@ -180,6 +180,17 @@ static int check_enter(struct eddyi_uring *u, char *reason, size_t size) {
     return r;
 }
 
+/* A filter may know the calls of io_uring_register one by one. Without an argument this one would
+ * bind the ring to this thread; with one it says that there must be none. */
+static int check_enable(struct eddyi_uring *u, char *reason, size_t size) {
+    int r = io_uring_register((unsigned)u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, &u->ring, 1);
+    if (r == -EINVAL) {
+        return 0;
+    }
+    say(reason, size, "io_uring_register", r);
+    return r < 0 ? r : -EINVAL;
+}
+
 static int open_ring(struct eddyi_uring *u, const struct eddyi_driver_opts *opts, char *reason,
                      size_t size) {
     struct io_uring_params params;
@@ -202,6 +213,7 @@ static int open_ring(struct eddyi_uring *u, const struct eddyi_driver_opts *opts
         return -ENOSYS;
     }
     r = check_enter(u, reason, size);
+    r = r < 0 ? r : check_enable(u, reason, size);
     return r < 0 ? r : check_features(u, params.features, reason, size);
 }
 

@@ -11,6 +11,15 @@
 
 #include "test.h"
 
+/* Of several filters that refuse a call, the one that came last says with which error. */
+static inline void set_filter(struct sock_filter *program, size_t len) {
+    struct sock_fprog filter = {.len = (unsigned short)len, .filter = program};
+    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0) {
+        SKIP("no seccomp filters here");
+    }
+}
+
 /* From now on system call `number` gives `error` (positive) when any of `bits` is set in its
  * argument `argument`, or always when bits is 0. */
 static inline void refuse_call(unsigned number, unsigned argument, unsigned bits, int error) {
@@ -24,11 +33,21 @@ static inline void refuse_call(unsigned number, unsigned argument, unsigned bits
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    CHECK_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0) {
-        SKIP("no seccomp filters here");
-    }
+    set_filter(program, sizeof program / sizeof program[0]);
+}
+
+/* The same where the argument has just this value. */
+static inline void refuse_call_with(unsigned number, unsigned argument, unsigned value, int error) {
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 (unsigned)offsetof(struct seccomp_data, args) + 8 * argument),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    set_filter(program, sizeof program / sizeof program[0]);
 }
 
 #endif

@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <eddy/runtime/driver/uring_uapi_impl.h>
 #include <eddy/runtime/loop/loop_impl.h>
 
 #include "runtime/driver/seccomp.h"
@@ -221,6 +223,106 @@ TEST(register_is_not_permitted) {
 TEST(register_is_not_there) {
     check_refused(SYS_io_uring_register, ENOSYS, "io_uring_");
 }
+
+/* ---- each errno at each step ----------------------------------------------------------------- */
+
+static const int errnos[] = {ENOSYS, EPERM, EACCES, ENOMEM, EMFILE,     ENFILE, EFAULT,
+                             EAGAIN, EBUSY, EINTR,  EIO,    EOPNOTSUPP, ENXIO,  EINVAL};
+
+enum { ERRNOS = sizeof errnos / sizeof errnos[0] };
+
+/* Each time the same results on epoll; and where the ring was asked for by name, an error. */
+static void check_each_errno(unsigned call, unsigned argument, unsigned value, size_t count) {
+    struct account wanted = reference();
+    eddy_loop *loop;
+    for (size_t i = 0; i < count; i++) {
+        struct account got;
+        if (argument == 0) {
+            refuse_call(call, 0, 0, errnos[i]);
+        } else {
+            refuse_call_with(call, argument, value, errnos[i]);
+        }
+        loop = new_loop("auto");
+        CHECK_STR(eddy_loop_driver(loop), "epoll");
+        CHECK(eddy_loop_driver_reason(loop)[0] != '\0');
+        run_program(loop, &got);
+        CHECK_STR(got.text, wanted.text);
+        eddy_loop_free(loop);
+        eddy_loop *none = NULL;
+        int r = eddy_loop_new(&(eddy_loop_opts){.driver = "uring"}, &none);
+        bool plain = errnos[i] == ENOMEM || errnos[i] == EMFILE || errnos[i] == ENFILE;
+        CHECK_EQ(r, plain ? -errnos[i] : EDDY_EDRIVER);
+        CHECK(plain || eddy_error_detail()[0] != '\0');
+        CHECK_PTR_EQ(none, NULL);
+    }
+}
+
+TEST(each_errno_of_setup) {
+    check_each_errno(SYS_io_uring_setup, 0, 0, ERRNOS);
+}
+
+TEST(each_errno_of_enter) {
+    check_each_errno(SYS_io_uring_enter, 0, 0, ERRNOS);
+}
+
+TEST(each_errno_of_register) {
+    check_each_errno(SYS_io_uring_register, 0, 0, ERRNOS);
+}
+
+TEST(each_errno_of_mapping_the_ring) {
+    /* No other mapping of ours has such flags. */
+    check_each_errno(SYS_mmap, 3, MAP_SHARED | MAP_POPULATE, ERRNOS);
+}
+
+TEST(each_errno_of_the_probe) {
+    check_each_errno(SYS_io_uring_register, 1, IORING_REGISTER_PROBE, ERRNOS);
+}
+
+TEST(each_errno_of_enabling_the_ring) {
+    /* But for the last, EINVAL, which is what the call says to who only asks whether it works. */
+    check_each_errno(SYS_io_uring_register, 1, IORING_REGISTER_ENABLE_RINGS, ERRNOS - 1);
+}
+
+/* What only makes things faster is done without. */
+TEST(refusals_that_do_not_matter) {
+    static const unsigned calls[] = {
+        IORING_REGISTER_RING_FDS,
+        IORING_REGISTER_IOWQ_MAX_WORKERS,
+        IORING_REGISTER_PBUF_RING,
+    };
+    struct account wanted = reference();
+    eddy_loop *loop = new_loop("auto");
+    char driver[16];
+    snprintf(driver, sizeof driver, "%s", eddy_loop_driver(loop));
+    eddy_loop_free(loop);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        for (size_t k = 0; k < ERRNOS; k += 3) {
+            struct account got;
+            refuse_call_with(SYS_io_uring_register, 1, calls[i], errnos[k]);
+            loop = new_loop("auto");
+            CHECK_STR(eddy_loop_driver(loop), driver);
+            run_program(loop, &got);
+            CHECK_STR(got.text, wanted.text);
+            eddy_loop_free(loop);
+        }
+    }
+}
+
+/* Both drivers need it: neither starts, and says so. */
+TEST(without_an_eventfd_no_driver_starts) {
+    static const char *const drivers[] = {"auto", "epoll", "uring"};
+    for (size_t k = 0; k < ERRNOS; k++) {
+        refuse_call(SYS_eventfd2, 0, 0, errnos[k]);
+        for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+            eddy_loop *loop = NULL;
+            int r = eddy_loop_new(&(eddy_loop_opts){.driver = drivers[i]}, &loop);
+            CHECK(r == -errnos[k] || r == EDDY_EDRIVER);
+            CHECK_PTR_EQ(loop, NULL);
+        }
+    }
+}
+
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 TEST(no_memory_may_be_locked) {
     struct account wanted = reference();
