@@ -134,6 +134,13 @@ static void call_file_open_at(void) {
     CHECK_OK(eddy_stream_close(file));
 }
 
+static void call_file_open_stat(void) {
+    eddy_stream *file;
+    eddy_stat stat;
+    CHECK_OK(eddy_file_open_stat(fix.dir, "file", EDDY_FILE_READ, 0, &file, &stat));
+    CHECK_OK(eddy_stream_close(file));
+}
+
 static void call_file_pread(void) {
     CHECK_EQ(eddy_file_pread(fix.file, fix.buf, 1, 0), 1);
 }
@@ -325,6 +332,7 @@ static const struct row {
     {"eddy_http_response_copy", NULL, "writes its stream"},
     {"eddy_file_open", call_file_open, NULL},
     {"eddy_file_open_at", call_file_open_at, NULL},
+    {"eddy_file_open_stat", call_file_open_stat, NULL},
     {"eddy_file_pread", call_file_pread, NULL},
     {"eddy_file_pwrite", call_file_pwrite, NULL},
     {"eddy_file_sync", call_file_sync, NULL},
