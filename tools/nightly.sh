@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What takes too long for each change: the whole suite again and again with new seeds on every
-# driver, under both sanitizers and Valgrind, and the fuzzers for long. MINUTES (default 60) is the
-# time for repetition; the simulation gets SEEDS (default 100) seeds of its own before that, chaos
-# CHAOS_SECONDS (default 60) in each build on each driver, httpd SOAK_SECONDS (default 600) of load
-# on each driver, each fuzzer FUZZ_SECONDS (default 600).
+# driver, on rings of a few entries, under both sanitizers and Valgrind, and the fuzzers for long.
+# MINUTES (default 60) is the time for repetition; the simulation gets SEEDS (default 100) seeds
+# of its own before that, chaos CHAOS_SECONDS (default 60) in each build on each driver, httpd
+# SOAK_SECONDS (default 600) of load on each driver, each fuzzer FUZZ_SECONDS (default 600).
 set -eu
 cd "$(dirname "$0")/.."
 minutes=${MINUTES:-60}
@@ -14,6 +14,10 @@ tools/build.sh dev
 ctest --preset dev -j "$(nproc)"
 tools/seeds.sh "${SEEDS:-100}"
 tools/valgrind.sh
+for ring in 1x2 2x2 4x8; do
+    echo "--- rings of $ring entries"
+    EDDY_TEST_RING=$ring ctest --preset dev -j "$(nproc)" -L uring -LE 'tidy|package'
+done
 for preset in asan tsan; do
     tools/build.sh "$preset"
 done
