@@ -14,6 +14,9 @@ enum eddyi_http_phase {
     EDDYI_HTTP_SENT,   /* complete, perhaps still in `out` */
 };
 
+/* "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n" */
+#define EDDYI_HTTP_DATE_LINE_LEN (EDDY_HTTP_DATE_LEN + 8)
+
 /* One connection; the exchange is the part of it that the handler sees. Lives on the connection's
  * stack; reused from request to request. */
 struct eddy_http_exchange {
@@ -25,8 +28,8 @@ struct eddy_http_exchange {
     uint32_t served; /* requests so far, this one included */
     bool linger;     /* the client may be sending still: close so that it hears the answer */
     int64_t failed;  /* what a handler failed with that was answered with 500; or 0 */
-    int64_t date_s;  /* the second that `date` says */
-    char date[EDDY_HTTP_DATE_LEN + 1];
+    int64_t date_s;  /* the second that `date_line` says */
+    char date_line[EDDYI_HTTP_DATE_LINE_LEN + 1];
 
     /* The request. */
     eddy_http_head head;

@@ -39,18 +39,20 @@ int eddyi_http_response_flush(eddy_http_exchange *x) {
 
 /* ---- the head -------------------------------------------------------------------------------- */
 
-/* One date a second for each connection. */
+/* The line is made once a second for each connection. */
 static int write_date(eddy_http_exchange *x) {
     const struct eddyi_host *host = eddyi_loop_here->host;
     int64_t now_s = host->wall_ns(host->ctx) / EDDY_S;
-    if (now_s != x->date_s || x->date[0] == '\0') {
-        int r = eddy_http_date_format(now_s, x->date);
+    if (now_s != x->date_s || x->date_line[0] == '\0') {
+        char date[EDDY_HTTP_DATE_LEN + 1];
+        int r = eddy_http_date_format(now_s, date);
         if (r < 0) {
             return r;
         }
+        snprintf(x->date_line, sizeof x->date_line, "Date: %s\r\n", date);
         x->date_s = now_s;
     }
-    return eddy_http_write_field(&x->out, "Date", eddy_slice_from(x->date, EDDY_HTTP_DATE_LEN));
+    return eddy_buffer_append(&x->out, x->date_line, EDDYI_HTTP_DATE_LINE_LEN);
 }
 
 int eddy_http_response_begin(eddy_http_exchange *x, int status) {
