@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wake-up across threads and back, both asleep on a CPU of their own; and how long it takes until
-a loop that works runs what another thread gave it."""
+"""A wake-up across threads and back, both asleep on a CPU of their own, or both awake while they
+wait; and how long it takes until a loop that works runs what another thread gave it."""
 from measure import Goal, Program, alone
 
 TITLE = "wake"
@@ -16,6 +16,8 @@ GOALS = [
     Goal("asleep_us", "eddy_uring", ("eventfd",), 1.1),
     Goal("asleep_us", "eddy_epoll", ("eventfd",), 1.1),
     Goal("asleep_us", "eddy_uring", ("libuv",), 1.0),
+    Goal("spinning_us", "eddy_uring", (), 4, absolute=True),
+    Goal("spinning_us", "eddy_epoll", (), 4, absolute=True),
     Goal("working_us", "eddy_uring", (), 2, absolute=True),
     Goal("working_us", "eddy_epoll", (), 2, absolute=True),
 ]

@@ -304,6 +304,11 @@ int eddyi_cpu_limit(const char *root) {
     return stricter(limit_of_version(root, CGROUP_2), limit_of_version(root, CGROUP_1));
 }
 
+int eddyi_cpu_there(const char *root) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return stricter(online < 1 ? 1 : (int)online, eddyi_cpu_limit(root));
+}
+
 int eddyi_cpu_count(const char *root) {
     return stricter(eddyi_cpu_affinity(), eddyi_cpu_limit(root));
 }

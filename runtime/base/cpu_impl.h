@@ -22,4 +22,8 @@ int eddyi_cpu_limit(const char *root);
 /* The smaller of the two; at least 1. */
 int eddyi_cpu_count(const char *root);
 
+/* How many there are, for this thread or for others: those of the machine that are in use, and no
+ * more than the cgroups grant; at least 1. */
+int eddyi_cpu_there(const char *root);
+
 #endif

@@ -105,6 +105,9 @@ static int choose_driver(eddy_loop *loop) {
 /* The kernel's own limits. They hold on each driver: options are good everywhere or nowhere. */
 #define SQ_ENTRIES_MAX 32768
 #define CQ_ENTRIES_MAX 65536
+/* About as long as it takes to wake a thread. */
+#define SPIN_NS_DEFAULT (50 * EDDY_US)
+#define SPIN_NS_MAX (10 * EDDY_MS)
 
 /* In the child of a fork, on its one thread. What else the child has of loops finds out by asking
  * for its process id. This loop runs here: the suspending calls of its task would find the kernel's
@@ -132,11 +135,21 @@ static void watch_forks(void) {
     watch_result = -pthread_atfork(NULL, NULL, child_of_a_fork);
 }
 
+/* The simulation's time goes on in a wait only, and under Valgrind nobody else runs meanwhile. */
+static int64_t spin_of(const eddy_loop *loop) {
+    if (loop->opts.spin_ns == EDDY_ZERO || loop->driver == &eddyi_driver_sim ||
+        is_under_valgrind()) {
+        return 0;
+    }
+    return loop->opts.spin_ns == 0 ? SPIN_NS_DEFAULT : loop->opts.spin_ns;
+}
+
 int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     eddy_loop_opts copy;
-    if (ret_loop == NULL || EDDYI_OPTS_READ(&copy, opts, ctx) < 0 ||
+    if (ret_loop == NULL || EDDYI_OPTS_READ(&copy, opts, spin_ns) < 0 ||
         copy.stack_size_bytes > STACK_SIZE_MAX || copy.sq_entries > SQ_ENTRIES_MAX ||
-        copy.cq_entries > CQ_ENTRIES_MAX) {
+        copy.cq_entries > CQ_ENTRIES_MAX || copy.spin_ns < EDDY_ZERO ||
+        copy.spin_ns > SPIN_NS_MAX) {
         return -EINVAL;
     }
     pthread_once(&watch_once, watch_forks);
@@ -158,6 +171,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     }
     loop->now_ns = eddyi_loop_clock(loop);
     loop->slice = 1;
+    loop->spin = (struct eddyi_loop_spin){.ns = spin_of(loop), .skip = 1};
     eddyi_track_add(&loop->track, "loop", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_loop = loop;
     return 0;

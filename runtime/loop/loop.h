@@ -52,6 +52,11 @@ typedef struct eddy_loop_opts {
      * without EDDY_TRACK, as it is for release. NULL: nothing is said. */
     eddy_track_fn on_forgotten;
     void *ctx; /* for both */
+    /* How long the loop looks for what it waits for before it sleeps: waking costs fifty
+     * microseconds. Only while its last waits were about as short as this; an idle loop sleeps.
+     * Never where there is one processor, on sim, or in eddy_loop_poll. 0: 50 us; EDDY_ZERO: it
+     * sleeps at once; at most 10 ms */
+    int64_t spin_ns;
 } eddy_loop_opts;
 
 /**

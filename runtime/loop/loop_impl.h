@@ -47,6 +47,14 @@ struct eddyi_stopper {
  * that waits for a peer gets through, and what would wait for ever does not hold up the end. */
 #define EDDYI_LOOP_GRACE_NS (5 * EDDY_S)
 
+/* How the loop waits; runtime/loop/wait.c. */
+struct eddyi_loop_spin {
+    int64_t ns;        /* how long it stays awake; 0: it never does */
+    uint32_t skip;     /* how many short sleeps there are to be before it does; 0: it does */
+    uint32_t failures; /* how often in a row it was in vain */
+    bool checked;      /* there is more than one processor */
+};
+
 struct eddyi_offload_job;
 struct eddyi_task_room;
 
@@ -74,8 +82,8 @@ struct eddy_loop {
     bool forked;      /* this process was forked while the loop ran: nothing runs on it any more */
     int64_t grace_ns; /* while `ending`: when shields without a deadline end */
     bool running;     /* inside run or poll */
-    bool in_wait;     /* inside driver->wait */
     int64_t now_ns;   /* the clock as of this turn */
+    struct eddyi_loop_spin spin;
     struct eddyi_pool pool; /* free buffers */
 
     /* Other threads. */
@@ -194,6 +202,8 @@ void eddyi_loop_take_remote(eddy_loop *loop);
 /* One turn; sleeps until `until_ns` at the latest when nothing is ready, unless what ran just now
  * was what the caller waits for: the last that lives, or what sets *done. */
 void eddyi_loop_turn(eddy_loop *loop, int64_t until_ns, const bool *done);
+/* Waits until something is ready or the deadline has passed; may return earlier. */
+void eddyi_loop_wait(eddy_loop *loop, int64_t deadline_ns);
 /* Whether the calling thread may use the loop now: 0, EDDY_EFORKED or EDDY_EWRONGLOOP. */
 int eddyi_loop_check(eddy_loop *loop);
 /* Whether the loop is bound to the calling thread, running or not. Any thread. */

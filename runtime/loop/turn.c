@@ -77,6 +77,7 @@ bool eddyi_loop_goes_on(eddy_loop *loop) {
     if (loop->slices <= 0 || loop->late) {
         return false;
     }
+    eddyi_loop_take_remote(loop); /* what others queue need not wait for the turn's end */
     int64_t now_ns = eddyi_loop_clock(loop);
     if (loop->turn_ns == 0) {
         loop->turn_ns = now_ns + EDDYI_LOOP_TURN_NS;
@@ -132,25 +133,13 @@ void eddyi_loop_turn(eddy_loop *loop, int64_t until_ns, const bool *done) {
         eddyi_timers_fire(loop);
     }
     eddyi_loop_take_remote(loop);
-    int64_t deadline_ns = 0;
-    bool sleeps =
+    bool waits =
         loop->ready_head == NULL && !loop->stopping && until_ns > 0 && !*done && loop->live > 0;
-    if (sleeps) {
+    if (waits) {
         int64_t timer_ns = eddyi_timers_next(loop);
-        deadline_ns = timer_ns < until_ns ? timer_ns : until_ns;
-        if (loop->tasks_idle != NULL) {
-            loop->tasks_idle(loop);
-        }
-        atomic_store(&loop->sleeping, 1);
-        if (atomic_load(&loop->remote) != NULL) {
-            deadline_ns = 0;
-        }
-    }
-    loop->in_wait = true;
-    loop->driver->wait(loop, deadline_ns);
-    loop->in_wait = false;
-    if (sleeps) {
-        atomic_store_explicit(&loop->sleeping, 0, memory_order_relaxed);
+        eddyi_loop_wait(loop, timer_ns < until_ns ? timer_ns : until_ns);
+    } else {
+        loop->driver->wait(loop, 0);
     }
     eddyi_loop_take_remote(loop);
     if (eddyi_timers_next(loop) != EDDY_NEVER) {

@@ -91,9 +91,9 @@ static int64_t give_sim_stats(void *stats) {
 }
 
 TEST(options_of_other_versions_of_loops) {
-    check_options("eddy_loop_opts", 72, give_loop);
+    check_options("eddy_loop_opts", 80, give_loop);
     check_options("eddy_opts", 26, give_main);
-    check_options("eddy_opts.loop", 72, give_main_loop);
+    check_options("eddy_opts.loop", 80, give_main_loop);
     check_versions("eddy_sim_stats", 72, give_sim_stats);
 }
 

@@ -33,6 +33,11 @@ ROUNDS = 20
 # What a count may be off by, as strace comes and goes in the midst of a wait, or a timer is due.
 SLACK = 5
 
+# A loop looks out for events before it sleeps, which on the ring costs no call. Here it is in vain,
+# for the client has the same CPU, and after each failure it takes twice as many waits to try again:
+# eight times in all, with some calls each.
+AWAKE = {"epoll_wait": 40}
+
 # The first is strace's own doing. The clock is read without a call, but on machines whose clock
 # cannot be. A debug build asks which process the list of open objects is for.
 UNCOUNTED = {"restart_syscall", "clock_gettime", "getpid"}
@@ -149,7 +154,8 @@ class Syscalls(unittest.TestCase):
         counts = (f"{n} {name} of {limits[name]}" for name, n in sorted(calls.items()))
         print(f"{DRIVER}, {what}: {', '.join(counts)}")
         for name, n in calls.items():
-            self.assertLessEqual(n, limits[name] + SLACK if name in limits else 0, name)
+            limit = limits[name] + SLACK + AWAKE.get(name, 0) if name in limits else 0
+            self.assertLessEqual(n, limit, name)
 
     def one_after_the_other(self, what, server, message, bounds):
         """A connection on which the client waits for each answer: `bounds` a message."""

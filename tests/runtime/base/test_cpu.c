@@ -263,3 +263,16 @@ TEST(the_smaller_of_affinity_and_limit_counts) {
     CHECK_EQ(eddyi_cpu_count(test_tmpdir()), 1);
     CHECK_EQ(eddyi_host_real.cpu_count(eddyi_host_real.ctx), eddyi_cpu_count(""));
 }
+
+TEST(where_a_thread_may_run_does_not_change_how_many_processors_there_are) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    put_version_2();
+    int there = eddyi_cpu_there(test_tmpdir());
+    CHECK(there >= eddyi_cpu_affinity());
+    CPU_SET(sched_getcpu(), &one);
+    CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    CHECK_EQ(eddyi_cpu_there(test_tmpdir()), there);
+    put("/sys/fs/cgroup/a/b/cpu.max", "50000 100000\n");
+    CHECK_EQ(eddyi_cpu_there(test_tmpdir()), 1);
+}
