@@ -29,10 +29,6 @@
 
 #include <eddy/runtime/base/memory_impl.h>
 
-/* More threads than processors, because they mostly wait; no more than that, because what they wait
- * for is one disk. */
-#define THREADS_MIN 4
-
 /* A thread that has been idle for so long ends. */
 #define IDLE_NS (3 * EDDY_S)
 
@@ -282,7 +278,8 @@ static void count_loop(eddy_loop *loop) {
     loop->uses_offload = true;
     if (pool.loops++ == 0) {
         int cpus = loop->host->cpu_count(loop->host->ctx);
-        pool.threads_max = cpus > THREADS_MIN ? (unsigned)cpus : THREADS_MIN;
+        pool.threads_max =
+            cpus > EDDYI_OFFLOAD_THREADS_MIN ? (unsigned)cpus : EDDYI_OFFLOAD_THREADS_MIN;
     }
 }
 

@@ -106,7 +106,7 @@ static void check_no_thread_left(void) {
 
 static int pool_size(eddy_loop *loop) {
     int cpus = loop->host->cpu_count(loop->host->ctx);
-    return cpus > 4 ? cpus : 4;
+    return cpus > EDDYI_OFFLOAD_THREADS_MIN ? cpus : EDDYI_OFFLOAD_THREADS_MIN;
 }
 
 static void wait_until(_Atomic int *count, int wanted) {
