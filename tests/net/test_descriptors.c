@@ -111,6 +111,9 @@ static void serve_with(rlim_t room) {
     while (room > 0 && room < CLIENTS && stats.paused == 0) {
         CHECK_OK(eddy_sleep(EDDY_MS));
     }
+    if (room == 1) {
+        CHECK_OK(eddy_sleep(300 * EDDY_MS)); /* long enough for turning to show */
+    }
     CHECK_EQ(write(go[1], "x", 1), 1);
     while (waitpid(child, &status, WNOHANG) == 0) {
         CHECK_OK(eddy_sleep(EDDY_MS));
@@ -125,6 +128,7 @@ static void serve_with(rlim_t room) {
     close(go[1]);
     /* Far less than what turning all the time would be. */
     int64_t past_ns = eddy_loop_now(eddy_loop_current()) - start_ns;
+    CHECK(stats.paused <= (uint64_t)(past_ns / (50 * EDDY_MS)) + 2 * CLIENTS);
     CHECK(test_is_slow() || cpu_ns() - start_cpu_ns < 100 * EDDY_MS + past_ns / 4);
 }
 
