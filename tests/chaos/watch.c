@@ -67,7 +67,7 @@ static void dump_loop(unsigned index, const eddy_loop *loop) {
     size_t count = 0;
     size_t total = 0;
     fprintf(stderr, "loop %u: %" PRIu64 " turns, %" PRIu64 " ready, %s\n", index, loop->turns,
-            loop->ready_count, loop->in_wait ? "in the driver's wait" : "runs");
+            loop->ready_count, atomic_load(&loop->sleeping) != 0 ? "asleep" : "runs");
     if (loop->tasks == NULL) {
         return;
     }
