@@ -27,8 +27,22 @@ static const eddy_memory libc_memory = {libc_alloc, libc_resize, libc_free, NULL
 /* Written only while no block is out and before there are threads of ours: no lock to read it. */
 static eddy_memory memory = {libc_alloc, libc_resize, libc_free, NULL};
 
-/* One counter for all threads is cheap enough: what runs often allocates nothing. */
-static _Atomic int64_t blocks;
+/*
+ * Each loop counts for itself, without locked instructions. The meters lie in an array and not in
+ * the loops, so that to read them all needs no lock, which the child of a fork could find held. One
+ * that is given back keeps its counts, and whoever claims it next goes on with them.
+ *
+ * The first is for all threads that run no loop, and for loops that found every other one claimed.
+ */
+struct eddyi_meter {
+    _Alignas(64) _Atomic int64_t made;
+    _Atomic int64_t freed;
+    _Atomic bool claimed;
+};
+#define METER_COUNT 64
+static struct eddyi_meter meters[METER_COUNT];
+
+_Thread_local struct eddyi_meter *eddyi_meter_here;
 
 /* The fault plan of this thread; see eddy_memory_fail_at. */
 static _Thread_local struct {
@@ -51,8 +65,56 @@ int eddy_memory_set(const eddy_memory *wanted) {
     return 0;
 }
 
+struct eddyi_meter *eddyi_meter_claim(void) {
+    for (size_t i = 1; i < METER_COUNT; i++) {
+        if (!atomic_exchange_explicit(&meters[i].claimed, true, memory_order_acquire)) {
+            return &meters[i];
+        }
+    }
+    return NULL;
+}
+
+void eddyi_meter_release(struct eddyi_meter *meter) {
+    if (meter != NULL) {
+        atomic_store_explicit(&meter->claimed, false, memory_order_release);
+    }
+}
+
+static void count_one_more(_Atomic int64_t *counter) {
+    int64_t count = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, count + 1, memory_order_release);
+}
+
+void eddyi_memory_made(void) {
+    if (EDDYI_LIKELY(eddyi_meter_here != NULL)) {
+        count_one_more(&eddyi_meter_here->made);
+    } else {
+        atomic_fetch_add_explicit(&meters[0].made, 1, memory_order_release);
+    }
+}
+
+void eddyi_memory_freed(void) {
+    if (EDDYI_LIKELY(eddyi_meter_here != NULL)) {
+        count_one_more(&eddyi_meter_here->freed);
+        return;
+    }
+    int64_t freed = atomic_fetch_add_explicit(&meters[0].freed, 1, memory_order_release) + 1;
+    EDDY_ASSERT_SAY(freed <= atomic_load_explicit(&meters[0].made, memory_order_relaxed) ||
+                        eddy_memory_blocks() >= 0,
+                    "more memory was freed than allocated");
+}
+
+/* Who frees comes after who made, and is read before: the count is never too low, whatever goes on
+ * meanwhile. */
 int64_t eddy_memory_blocks(void) {
-    return atomic_load_explicit(&blocks, memory_order_relaxed);
+    int64_t count = 0;
+    for (size_t i = 0; i < METER_COUNT; i++) {
+        count -= atomic_load_explicit(&meters[i].freed, memory_order_acquire);
+    }
+    for (size_t i = 0; i < METER_COUNT; i++) {
+        count += atomic_load_explicit(&meters[i].made, memory_order_relaxed);
+    }
+    return count;
 }
 
 int64_t eddy_memory_fail_at(int64_t nth, bool all) {
@@ -76,13 +138,21 @@ static bool refused(size_t size) {
     return eddyi_memory_refused() || size > PTRDIFF_MAX;
 }
 
+void *eddyi_alloc_uncounted(size_t size) {
+    return memory.alloc(size, memory.ctx);
+}
+
+void eddyi_free_uncounted(void *old) {
+    memory.free(old, memory.ctx);
+}
+
 void *eddyi_alloc(size_t size) {
     if (EDDYI_UNLIKELY(refused(size))) {
         return NULL;
     }
-    void *block = memory.alloc(size == 0 ? 1 : size, memory.ctx);
+    void *block = eddyi_alloc_uncounted(size == 0 ? 1 : size);
     if (block != NULL) {
-        atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+        eddyi_memory_made();
     }
     return block;
 }
@@ -109,9 +179,8 @@ void eddyi_free(void *old) {
     if (old == NULL) {
         return;
     }
-    int64_t before = atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
-    EDDY_ASSERT_SAY(before > 0, "more memory was freed than allocated");
-    memory.free(old, memory.ctx);
+    eddyi_memory_freed();
+    eddyi_free_uncounted(old);
 }
 
 char *eddyi_strndup(const char *text, size_t len) {

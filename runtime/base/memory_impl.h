@@ -17,4 +17,17 @@ char *eddyi_strndup(const char *text, size_t len) __attribute__((malloc, warn_un
  * can let it fail too: true means "pretend there is none". */
 bool eddyi_memory_refused(void);
 
+/* Memory that is handed out in pieces: not a block itself, and never refused by a test. Whoever
+ * hands out the pieces asks eddyi_memory_refused and counts each of them. */
+void *eddyi_alloc_uncounted(size_t size) __attribute__((malloc, warn_unused_result));
+void eddyi_free_uncounted(void *old);
+void eddyi_memory_made(void);
+void eddyi_memory_freed(void);
+
+/* Where a loop counts its blocks. NULL when too many are claimed, which is fine. */
+struct eddyi_meter *eddyi_meter_claim(void);
+void eddyi_meter_release(struct eddyi_meter *meter);
+/* That of the loop that runs on this thread; NULL: count where all threads do. */
+extern _Thread_local struct eddyi_meter *eddyi_meter_here;
+
 #endif

@@ -2,7 +2,6 @@
 #include <eddy/runtime/loop/cell_impl.h>
 
 #include <eddy/runtime/base/error.h>
-#include <eddy/runtime/base/memory_impl.h>
 
 /* Nobody releases this one: it is what a call that returns a future gives when there is no memory
  * for a future. Its references are counted like any other's and never reach zero. */
@@ -12,12 +11,8 @@ static void free_nothing(eddy_future *cell) {
     atomic_store_explicit(&cell->refs, IMMORTAL_REFS, memory_order_relaxed);
 }
 
-static void free_heap(eddy_future *cell) {
-    eddyi_free(cell);
-}
-
 static const struct eddyi_cell_class immortal_class = {"failed", NULL, free_nothing};
-static const struct eddyi_cell_class failed_class = {"failed", NULL, free_heap};
+static const struct eddyi_cell_class failed_class = {"failed", NULL, eddyi_cell_free};
 
 static eddy_future no_memory = {
     .refs = IMMORTAL_REFS,
@@ -37,6 +32,21 @@ void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, ed
     eddyi_list_init(&cell->waiters);
     eddyi_list_init(&cell->callbacks);
     eddyi_list_init(&cell->owned);
+}
+
+eddy_future *eddyi_cell_new(const struct eddyi_cell_class *class, size_t size, eddy_loop *home,
+                            uint32_t refs) {
+    struct eddyi_slab *slab;
+    eddy_future *cell = eddyi_shelf_get(size, &slab);
+    if (cell != NULL) {
+        eddyi_cell_init(cell, class, home, refs);
+        cell->slab = slab;
+    }
+    return cell;
+}
+
+void eddyi_cell_free(eddy_future *cell) {
+    eddyi_shelf_put(cell->slab, cell);
 }
 
 void eddyi_cell_ref(eddy_future *cell) {
@@ -271,11 +281,10 @@ void eddyi_cell_cancel(eddy_future *cell, int code) {
 }
 
 eddy_future *eddyi_cell_failed(eddy_loop *home, int64_t error) {
-    eddy_future *cell = eddyi_alloc(sizeof *cell);
+    eddy_future *cell = eddyi_cell_new(&failed_class, sizeof *cell, home, 1);
     if (cell == NULL) {
         return &no_memory;
     }
-    eddyi_cell_init(cell, &failed_class, home, 1);
     cell->result = error;
     atomic_store_explicit(&cell->done, 1, memory_order_release);
     return cell;

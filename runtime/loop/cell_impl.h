@@ -72,11 +72,19 @@ struct eddy_future {
     struct eddyi_list owned;            /* in the list of the scope that owns the handle */
     /* That scope's loop, whose thread alone touches `owned`; NULL: no scope owns the handle. */
     eddy_loop *owner;
+    struct eddyi_slab *slab;  /* where eddyi_cell_new got it */
     struct eddyi_track track; /* of a handle that no scope owns */
 };
 
+/* For a cell that is part of something: its class frees nothing by eddyi_cell_free. */
 void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,
                      uint32_t refs);
+/* A cell with memory of its own, `size` bytes that begin with the cell: what follows it is the
+ * caller's to set. NULL: no memory. */
+eddy_future *eddyi_cell_new(const struct eddyi_cell_class *class, size_t size, eddy_loop *home,
+                            uint32_t refs) __attribute__((warn_unused_result));
+/* The last act of the class's `free`, for such a one. Any thread. */
+void eddyi_cell_free(eddy_future *cell);
 void eddyi_cell_ref(eddy_future *cell);
 void eddyi_cell_unref(eddy_future *cell);
 static inline bool eddyi_cell_is_done(const eddy_future *cell) {

@@ -123,6 +123,7 @@ static void child_of_a_fork(void) {
     loop->stepwise = true; /* with no batch: eddyi_loop_take gives nothing */
     loop->batch = 0;
     loop->budget = INT_MAX;
+    eddyi_shelf_forked(loop->shelf);
     if (loop->tasks_forked != NULL) {
         loop->tasks_forked(loop);
     }
@@ -169,6 +170,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
         eddyi_free(loop);
         return r;
     }
+    loop->meter = eddyi_meter_claim();
     loop->now_ns = eddyi_loop_clock(loop);
     loop->slice = 1;
     loop->spin = (struct eddyi_loop_spin){.ns = spin_of(loop), .skip = 1};
@@ -200,6 +202,7 @@ static int enter(eddy_loop *loop) {
     }
     loop->running = true;
     eddyi_loop_here = loop;
+    eddyi_meter_here = loop->meter;
     loop->now_ns = eddyi_loop_clock(loop);
     return 0;
 }
@@ -207,6 +210,7 @@ static int enter(eddy_loop *loop) {
 static void leave(eddy_loop *loop) {
     loop->running = false;
     eddyi_loop_here = NULL;
+    eddyi_meter_here = NULL;
 }
 
 eddy_loop *eddy_loop_current(void) {
@@ -425,11 +429,15 @@ eddy_loop *eddy_loop_free(eddy_loop *loop) {
         loop->tasks_done(loop);
     }
     eddyi_track_remove(&loop->track);
-    if (!forked) {
+    if (forked) {
+        eddyi_shelf_forked(loop->shelf);
+    } else {
         eddyi_track_report(loop, 0, loop->opts.on_forgotten, loop->opts.ctx);
     }
     eddyi_pool_done(loop);
     loop->driver->close(loop);
+    eddyi_shelf_done(loop->shelf);
+    eddyi_meter_release(loop->meter);
     eddyi_free(loop);
     return NULL;
 }

@@ -16,6 +16,7 @@
 #include <eddy/runtime/loop/driver_impl.h>
 #include <eddy/runtime/loop/loop.h>
 #include <eddy/runtime/loop/pool_impl.h>
+#include <eddy/runtime/loop/shelf_impl.h>
 #include <eddy/runtime/loop/timer_impl.h>
 
 /* Something to run on a loop's thread. Queued at most once at a time. */
@@ -84,7 +85,9 @@ struct eddy_loop {
     bool running;     /* inside run or poll */
     int64_t now_ns;   /* the clock as of this turn */
     struct eddyi_loop_spin spin;
-    struct eddyi_pool pool; /* free buffers */
+    struct eddyi_pool pool;    /* free buffers */
+    struct eddyi_shelf *shelf; /* of cells; NULL before the first */
+    struct eddyi_meter *meter; /* counts the blocks that this loop makes and frees; or NULL */
 
     /* Other threads. */
     _Atomic(struct eddyi_ready *) remote; /* a stack, taken whole and reversed */

@@ -4,26 +4,21 @@
 #include <string.h>
 
 #include <eddy/runtime/base/memory_impl.h>
-#include <eddy/runtime/base/sanitizer_impl.h>
+#include <eddy/runtime/base/poison_impl.h>
 #include <eddy/runtime/loop/loop_impl.h>
 
-/* A slice into a buffer that was given back is a mistake that nothing else would find: under ASan a
- * free block may not be touched, but for its link. */
-#ifdef EDDYI_ASAN
-#include <sanitizer/asan_interface.h>
-#define CLOSE_BLOCK(block) \
-    __asan_poison_memory_region((block) + sizeof(void *), EDDYI_POOL_BLOCK_BYTES - sizeof(void *))
-#define OPEN_BLOCK(block) __asan_unpoison_memory_region((block), EDDYI_POOL_BLOCK_BYTES)
-#else
-#define CLOSE_BLOCK(block) ((void)(block))
-#define OPEN_BLOCK(block) ((void)(block))
-#endif
+/* A slice into a buffer that was given back is a mistake that nothing else would find: of a free
+ * block only its link may be touched. */
+static void *kept_part(char *block) {
+    return block + sizeof(void *);
+}
+#define KEPT_PART_BYTES (EDDYI_POOL_BLOCK_BYTES - sizeof(void *))
 
 static char *pop(struct eddyi_pool *pool) {
     char *block = pool->free;
     memcpy(&pool->free, block, sizeof pool->free);
     pool->count--;
-    OPEN_BLOCK(block);
+    eddyi_unpoison(kept_part(block), KEPT_PART_BYTES);
     return block;
 }
 
@@ -43,7 +38,7 @@ void eddyi_pool_put(eddy_loop *loop, void *block, size_t size) {
     memcpy(block, &pool->free, sizeof pool->free);
     pool->free = block;
     pool->count++;
-    CLOSE_BLOCK((char *)block);
+    eddyi_poison(kept_part(block), KEPT_PART_BYTES);
 }
 
 void eddyi_pool_done(eddy_loop *loop) {

@@ -238,7 +238,7 @@ static void cancel_task(eddy_future *cell, int code) {
 
 static void free_task_cell(eddy_future *cell) {
     eddyi_free(task_cell_of(cell)->locals);
-    eddyi_free(task_cell_of(cell));
+    eddyi_cell_free(cell);
 }
 
 static const struct eddyi_cell_class task_class = {"task", cancel_task, free_task_cell};
@@ -300,19 +300,19 @@ eddy_future *eddy_task_start_from(const char *site, eddy_loop *loop, eddy_task_f
     }
     bool local = loop != NULL && loop == eddyi_loop_here;
     size_t kept = local ? 0 : copy; /* locally the bytes go straight to the new stack */
-    struct task_cell *started = NULL;
+    eddy_future *cell = NULL;
     void **locals = NULL; /* locally the new task takes them from the running one */
     if (r == 0 && !local) {
         r = eddyi_local_inherit(here, &locals);
     }
     if (r == 0) {
-        started = eddyi_alloc(sizeof *started + kept);
+        cell = eddyi_cell_new(&task_class, sizeof(struct task_cell) + kept, loop, 2);
     }
-    if (started == NULL) {
+    if (cell == NULL) {
         eddyi_free(locals);
         return eddyi_scope_own_failed(loop, r < 0 ? r : -ENOMEM, EDDYI_PLACE);
     }
-    eddyi_cell_init(&started->base, &task_class, loop, 2);
+    struct task_cell *started = task_cell_of(cell);
     started->base.site = site;
     started->task = NULL;
     started->fn = fn;

@@ -8,14 +8,7 @@
 #include <unistd.h>
 
 #include <eddy/runtime/base/memory_impl.h>
-#include <eddy/runtime/task/fiber_impl.h>
-
-#ifdef EDDYI_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
-#ifdef EDDYI_VALGRIND
-#include <valgrind/memcheck.h>
-#endif
+#include <eddy/runtime/base/poison_impl.h>
 
 /* Newer than Debian 12's headers. */
 #ifndef MADV_POPULATE_READ
@@ -69,31 +62,6 @@ static size_t slot_size(const struct eddyi_stack_pool *pool) {
     return pool->guard_size + pool->stack_size;
 }
 
-/* ---- what the tools know --------------------------------------------------------------------- */
-
-/* Who holds on to something on an ended task's stack is to be found out. */
-static void mark(void *memory, size_t size) {
-#ifdef EDDYI_ASAN
-    __asan_poison_memory_region(memory, size);
-#endif
-#ifdef EDDYI_VALGRIND
-    (void)VALGRIND_MAKE_MEM_NOACCESS(memory, size);
-#endif
-    (void)memory;
-    (void)size;
-}
-
-static void unmark(void *memory, size_t size) {
-#ifdef EDDYI_ASAN
-    __asan_unpoison_memory_region(memory, size);
-#endif
-#ifdef EDDYI_VALGRIND
-    (void)VALGRIND_MAKE_MEM_UNDEFINED(memory, size);
-#endif
-    (void)memory;
-    (void)size;
-}
-
 /* ---- slabs ----------------------------------------------------------------------------------- */
 
 static uint64_t all_bits(const struct eddyi_stack_slab *slab) {
@@ -137,7 +105,7 @@ static int slab_new(struct eddyi_stack_pool *pool) {
 }
 
 static void slab_free(struct eddyi_stack_pool *pool, struct eddyi_stack_slab *slab) {
-    unmark(slab->base, slab->size); /* what is mapped there next need not be ours */
+    eddyi_unpoison(slab->base, slab->size); /* what is mapped there next need not be ours */
     munmap(slab->base, slab->size);
     atomic_fetch_sub_explicit(&pages_count, __builtin_popcountll(slab->in_pages),
                               memory_order_relaxed);
@@ -286,7 +254,7 @@ int eddyi_stack_get(struct eddyi_stack_pool *pool, struct eddyi_stack **ret_stac
     if (EDDYI_LIKELY(stack != NULL)) {
         pool->free = stack->next;
         pool->free_count--;
-        unmark(stack->low, stack->size);
+        eddyi_unpoison(stack->low, stack->size);
     } else {
         int r = stack_cut(pool, &stack);
         if (r < 0) {
@@ -303,7 +271,7 @@ int eddyi_stack_get(struct eddyi_stack_pool *pool, struct eddyi_stack **ret_stac
 
 void eddyi_stack_put(struct eddyi_stack_pool *pool, struct eddyi_stack *stack) {
     EDDY_ASSERT(pool->in_use > 0);
-    mark(stack->low, stack->size);
+    eddyi_poison(stack->low, stack->size);
     stack->next = pool->free;
     pool->free = stack;
     pool->free_count++;
@@ -316,7 +284,7 @@ void eddyi_stack_put(struct eddyi_stack_pool *pool, struct eddyi_stack *stack) {
 static void stack_give_back(struct eddyi_stack_pool *pool, struct eddyi_stack *stack) {
     struct eddyi_stack_slab *slab = stack->slab;
     unsigned index = stack->index;
-    unmark(stack->low, stack->size);
+    eddyi_unpoison(stack->low, stack->size);
     /* Where it fails (the program has locked its memory), the pages stay, and do no harm. */
     (void)madvise(stack->low, pool->stack_size, MADV_DONTNEED);
     if (slab->fresh == 0) {

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How a task waits: for an operation, a blocking job, a time, a cell. */
-#include <eddy/runtime/base/memory_impl.h>
 #include <eddy/runtime/base/time_impl.h>
 #include <eddy/runtime/loop/offload_impl.h>
 #include <eddy/runtime/task/task_impl.h>
@@ -224,22 +223,19 @@ static void cancel_sleep(eddy_future *cell, int code) {
     end_sleep(sleep, code);
 }
 
-static void free_sleep(eddy_future *cell) {
-    eddyi_free(EDDYI_CONTAINER(cell, struct sleep_cell, base));
-}
-
-static const struct eddyi_cell_class sleep_class = {"sleep", cancel_sleep, free_sleep};
+static const struct eddyi_cell_class sleep_class = {"sleep", cancel_sleep, eddyi_cell_free};
 
 eddy_future *eddy_sleep_start(int64_t duration_ns) {
     eddy_loop *loop = eddyi_loop_here;
     eddy_task *task = eddyi_task_here;
     int64_t r = loop == NULL ? EDDY_ENOTASK : task == NULL ? 0 : eddyi_task_cancelled(task);
-    struct sleep_cell *sleep = r < 0 ? NULL : eddyi_zalloc(sizeof *sleep);
-    if (sleep == NULL) {
+    eddy_future *cell =
+        r < 0 ? NULL : eddyi_cell_new(&sleep_class, sizeof(struct sleep_cell), loop, 2);
+    if (cell == NULL) {
         return eddyi_scope_own_failed(loop, r < 0 ? r : -ENOMEM, EDDYI_PLACE);
     }
-    eddyi_cell_init(&sleep->base, &sleep_class, loop, 2);
-    sleep->timer.fire = fire_sleep;
+    struct sleep_cell *sleep = EDDYI_CONTAINER(cell, struct sleep_cell, base);
+    sleep->timer = (struct eddyi_timer){.fire = fire_sleep};
     loop->live++;
     eddyi_timer_arm(loop, &sleep->timer,
                     eddyi_time_after(eddyi_loop_clock(loop), duration_ns < 0 ? 0 : duration_ns));

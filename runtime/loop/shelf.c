@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <eddy/runtime/loop/shelf_impl.h>
+
+#include <stdatomic.h>
+
+#include <eddy/runtime/base/memory_impl.h>
+#include <eddy/runtime/base/poison_impl.h>
+#include <eddy/runtime/base/spin_impl.h>
+#include <eddy/runtime/loop/loop_impl.h>
+
+/* Two cells of eight bytes short of 8 KiB, for allocators that put a header before a block. */
+#define SLAB_BYTES ((size_t)8 * 1024 - 16)
+#define SIZE_STEP ((size_t)32)
+#define SIZES (EDDYI_SHELF_PLACE_MAX / SIZE_STEP)
+
+/* What a free place holds. */
+struct place {
+    struct place *next;
+    struct eddyi_slab *slab; /* of one that was given back elsewhere */
+};
+
+struct eddyi_slab {
+    struct eddyi_list open; /* in the shelf's list, while it has a free place */
+    struct eddyi_shelf *shelf;
+    struct place *free;
+    size_t place_size;
+    char *rest; /* what was never a place: not touched before it is needed */
+    unsigned used;
+};
+
+struct eddyi_shelf {
+    struct eddyi_list open[SIZES]; /* slabs; [0] up to SIZE_STEP bytes and so on */
+    unsigned free_slabs;           /* of them, those without a place in use */
+    _Atomic bool has_returned;     /* a hint */
+    struct eddyi_spin lock;        /* guards the rest, and once the loop is gone all slabs */
+    struct place *returned;        /* given back elsewhere */
+    bool orphaned;                 /* the loop is gone */
+    size_t refs;                   /* slabs, and the loop */
+};
+
+#define PLACES_BEGIN ((sizeof(struct eddyi_slab) + 15) / 16 * 16)
+
+/* ---- slabs ----------------------------------------------------------------------------------- */
+
+static bool is_full(const struct eddyi_slab *slab) {
+    return slab->free == NULL &&
+           (size_t)((const char *)slab + SLAB_BYTES - slab->rest) < slab->place_size;
+}
+
+static struct eddyi_slab *slab_new(struct eddyi_shelf *shelf, size_t index) {
+    struct eddyi_slab *slab = eddyi_alloc_uncounted(SLAB_BYTES);
+    if (slab == NULL) {
+        return NULL;
+    }
+    *slab = (struct eddyi_slab){
+        .shelf = shelf,
+        .place_size = (index + 1) * SIZE_STEP,
+        .rest = (char *)slab + PLACES_BEGIN,
+    };
+    eddyi_poison(slab->rest, SLAB_BYTES - PLACES_BEGIN);
+    eddyi_list_init(&slab->open);
+    eddyi_list_push_front(&shelf->open[index], &slab->open);
+    shelf->free_slabs++;
+    shelf->refs++;
+    return slab;
+}
+
+static void slab_free(struct eddyi_slab *slab) {
+    eddyi_unpoison((char *)slab + PLACES_BEGIN, SLAB_BYTES - PLACES_BEGIN);
+    eddyi_free_uncounted(slab);
+}
+
+static struct eddyi_shelf *shelf_new(void) {
+    struct eddyi_shelf *shelf = eddyi_alloc_uncounted(sizeof *shelf);
+    if (shelf != NULL) {
+        *shelf = (struct eddyi_shelf){.refs = 1};
+        for (size_t i = 0; i < SIZES; i++) {
+            eddyi_list_init(&shelf->open[i]);
+        }
+    }
+    return shelf;
+}
+
+/* ---- on the loop's thread -------------------------------------------------------------------- */
+
+static void *take(struct eddyi_shelf *shelf, struct eddyi_slab *slab) {
+    struct place *place = slab->free;
+    if (place != NULL) {
+        slab->free = place->next;
+    } else {
+        place = (void *)slab->rest;
+        slab->rest += slab->place_size;
+    }
+    if (slab->used++ == 0) {
+        shelf->free_slabs--;
+    }
+    if (is_full(slab)) {
+        eddyi_list_remove(&slab->open);
+    }
+    return place;
+}
+
+static void put(struct eddyi_shelf *shelf, struct eddyi_slab *slab, struct place *place) {
+    place->next = slab->free;
+    slab->free = place;
+    if (!eddyi_list_linked(&slab->open)) {
+        eddyi_list_push_front(&shelf->open[slab->place_size / SIZE_STEP - 1], &slab->open);
+    }
+    if (--slab->used > 0) {
+        return;
+    }
+    if (shelf->free_slabs < EDDYI_SHELF_KEPT) {
+        shelf->free_slabs++;
+    } else {
+        eddyi_list_remove(&slab->open);
+        slab_free(slab);
+        shelf->refs--;
+    }
+}
+
+static void take_returned(struct eddyi_shelf *shelf) {
+    eddyi_spin_lock(&shelf->lock);
+    struct place *place = shelf->returned;
+    shelf->returned = NULL;
+    atomic_store_explicit(&shelf->has_returned, false, memory_order_relaxed);
+    eddyi_spin_unlock(&shelf->lock);
+    while (place != NULL) {
+        struct place *next = place->next;
+        put(shelf, place->slab, place);
+        place = next;
+    }
+}
+
+/* A slab with a place for it, or NULL. */
+static struct eddyi_slab *find(struct eddyi_shelf *shelf, size_t index) {
+    struct eddyi_list *open = &shelf->open[index];
+    if (EDDYI_UNLIKELY(eddyi_list_empty(open))) {
+        if (atomic_load_explicit(&shelf->has_returned, memory_order_relaxed)) {
+            take_returned(shelf);
+        }
+        if (eddyi_list_empty(open)) {
+            return slab_new(shelf, index);
+        }
+    }
+    return EDDYI_LIST_ENTRY(open->next, struct eddyi_slab, open);
+}
+
+void *eddyi_shelf_get(size_t size, struct eddyi_slab **ret_slab) {
+    eddy_loop *loop = eddyi_loop_here;
+    if (EDDYI_UNLIKELY(loop == NULL || size > EDDYI_SHELF_PLACE_MAX)) {
+        *ret_slab = NULL;
+        return eddyi_alloc(size);
+    }
+    if (eddyi_memory_refused() || (loop->shelf == NULL && (loop->shelf = shelf_new()) == NULL)) {
+        return NULL;
+    }
+    size_t index = (size - 1) / SIZE_STEP;
+    struct eddyi_slab *slab = find(loop->shelf, index);
+    if (slab == NULL) {
+        return NULL;
+    }
+    void *memory = take(loop->shelf, slab);
+    eddyi_memory_made();
+    eddyi_unpoison(memory, size);
+    *ret_slab = slab;
+    return memory;
+}
+
+/* ---- elsewhere ------------------------------------------------------------------------------- */
+
+/* Of a shelf without a loop: each slab goes with its last place, and the shelf with its last slab.
+ * Without a slab it is the loop that lets go. */
+static void unref_orphan(struct eddyi_shelf *shelf, struct eddyi_slab *slab) {
+    eddyi_spin_lock(&shelf->lock);
+    bool over = slab == NULL || --slab->used == 0;
+    bool last = over && --shelf->refs == 0;
+    eddyi_spin_unlock(&shelf->lock);
+    if (over && slab != NULL) {
+        slab_free(slab);
+    }
+    if (last) {
+        eddyi_free_uncounted(shelf);
+    }
+}
+
+/* False when there is no loop any more to put it aside for. */
+static bool put_aside(struct eddyi_shelf *shelf, struct eddyi_slab *slab, struct place *place) {
+    eddyi_spin_lock(&shelf->lock);
+    bool orphaned = shelf->orphaned;
+    if (!orphaned) {
+        place->slab = slab;
+        place->next = shelf->returned;
+        shelf->returned = place;
+        atomic_store_explicit(&shelf->has_returned, true, memory_order_relaxed);
+    }
+    eddyi_spin_unlock(&shelf->lock);
+    return !orphaned;
+}
+
+void eddyi_shelf_put(struct eddyi_slab *slab, void *memory) {
+    if (EDDYI_UNLIKELY(slab == NULL)) {
+        eddyi_free(memory);
+        return;
+    }
+    struct eddyi_shelf *shelf = slab->shelf;
+    struct place *place = memory;
+    eddyi_memory_freed();
+    eddyi_poison(place, slab->place_size);
+    eddyi_unpoison(place, sizeof *place);
+    if (EDDYI_LIKELY(eddyi_loop_here != NULL && eddyi_loop_here->shelf == shelf)) {
+        put(shelf, slab, place);
+    } else if (!put_aside(shelf, slab, place)) {
+        unref_orphan(shelf, slab);
+    }
+}
+
+void eddyi_shelf_done(struct eddyi_shelf *shelf) {
+    if (shelf == NULL) {
+        return;
+    }
+    take_returned(shelf);
+    for (size_t i = 0; i < SIZES; i++) {
+        EDDYI_LIST_EACH(node, &shelf->open[i]) {
+            struct eddyi_slab *slab = EDDYI_LIST_ENTRY(node, struct eddyi_slab, open);
+            if (slab->used == 0) {
+                eddyi_list_remove(node);
+                slab_free(slab);
+                shelf->refs--;
+            }
+        }
+    }
+    eddyi_spin_lock(&shelf->lock);
+    struct place *late = shelf->returned;
+    shelf->orphaned = true;
+    eddyi_spin_unlock(&shelf->lock);
+    while (late != NULL) {
+        struct place *next = late->next;
+        unref_orphan(shelf, late->slab);
+        late = next;
+    }
+    unref_orphan(shelf, NULL);
+}
+
+void eddyi_shelf_forked(struct eddyi_shelf *shelf) {
+    if (shelf != NULL) {
+        shelf->lock = (struct eddyi_spin){0};
+    }
+}
