@@ -23,16 +23,21 @@ static inline void eddyi_spin_pause(void) {
 #endif
 }
 
+/* Until whoever holds the lock now has let go; what they did is seen. */
+static inline void eddyi_spin_wait(const struct eddyi_spin *spin) {
+    /* The holder may have been preempted: on few cores, spinning on would only delay it. */
+    for (int tries = 0; atomic_load_explicit(&spin->held, memory_order_acquire) != 0; tries++) {
+        if (tries < 64) {
+            eddyi_spin_pause();
+        } else {
+            sched_yield();
+        }
+    }
+}
+
 static inline void eddyi_spin_lock(struct eddyi_spin *spin) {
     while (EDDYI_UNLIKELY(atomic_exchange_explicit(&spin->held, 1, memory_order_acquire) != 0)) {
-        /* The holder may have been preempted: on few cores, spinning on would only delay it. */
-        for (int tries = 0; atomic_load_explicit(&spin->held, memory_order_relaxed) != 0; tries++) {
-            if (tries < 64) {
-                eddyi_spin_pause();
-            } else {
-                sched_yield();
-            }
-        }
+        eddyi_spin_wait(spin);
     }
 }
 

@@ -198,6 +198,20 @@ static inline struct eddyi_ready *eddyi_loop_take(eddy_loop *loop) {
     return ready;
 }
 
+/* The first item out and charged, and `last`, which runs now, to the end: eddyi_loop_ready and
+ * eddyi_loop_take for a queue that is not empty, a slice that is not used up and a loop that is not
+ * stepwise. */
+static inline void eddyi_loop_rotate(eddy_loop *loop, struct eddyi_ready *last) {
+    bool early = loop->batch > 0;
+    last->next = NULL;
+    loop->ready_tail->next = last;
+    loop->ready_tail = last;
+    loop->ready_head = loop->ready_head->next;
+    loop->batch -= early;
+    loop->granted = early ? EDDYI_LOOP_GRANTED_CALLS : 0;
+    loop->budget--;
+}
+
 /* Any thread: queue `ready`, waking the loop when it sleeps. */
 void eddyi_loop_ready_from_any(eddy_loop *loop, struct eddyi_ready *ready);
 /* Moves what other threads queued into the ready queue, oldest first. Loop's thread. */

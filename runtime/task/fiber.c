@@ -93,7 +93,7 @@ void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *
 #endif
 }
 
-void eddyi_fiber_switch_last(struct eddyi_fiber *from, struct eddyi_fiber *to) {
+void eddyi_fiber_switch_last_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to) {
 #ifdef EDDYI_ASAN
     left = from;
     /* NULL: its fake frames are freed. */

@@ -39,7 +39,8 @@ void eddyi_fiber_init(struct eddyi_fiber *fiber, char *stack_low, size_t stack_s
  * As eddyi_fiber_switch, for the last time: `from` is never resumed. Its memory must stay until the
  * switch is over, so it is for `to` to give it back.
  */
-_Noreturn void eddyi_fiber_switch_last(struct eddyi_fiber *from, struct eddyi_fiber *to);
+static inline _Noreturn void eddyi_fiber_switch_last(struct eddyi_fiber *from,
+                                                     struct eddyi_fiber *to);
 
 /*
  * Tell the tools that the fiber is no more. Called on another fiber of its thread, before its stack
@@ -48,6 +49,7 @@ _Noreturn void eddyi_fiber_switch_last(struct eddyi_fiber *from, struct eddyi_fi
 void eddyi_fiber_done(struct eddyi_fiber *fiber);
 
 void eddyi_fiber_switch_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to);
+_Noreturn void eddyi_fiber_switch_last_annotated(struct eddyi_fiber *from, struct eddyi_fiber *to);
 
 /*
  * Suspend `from`, which is the fiber that runs now, and resume `to`. Returns when something
@@ -59,6 +61,32 @@ static inline void eddyi_fiber_switch(struct eddyi_fiber *from, struct eddyi_fib
     eddyi_fiber_switch_annotated(from, to);
 #else
     eddyi_fiber_jump(from, to);
+#endif
+}
+
+/*
+ * eddyi_fiber_switch as the last line of a function: returns from.code when `from` is resumed.
+ * eddyi_fiber_pass is for calls that a program makes in loops at different places, as a yield: it
+ * does not return by `ret` where the CPU would go astray (switch_impl.h).
+ */
+#if defined(EDDYI_FIBER_FUNCTIONS) && !defined(EDDYI_ASAN) && !defined(EDDYI_TSAN)
+int eddyi_fiber_leave(struct eddyi_fiber *from, struct eddyi_fiber *to);
+int eddyi_fiber_pass(struct eddyi_fiber *from, struct eddyi_fiber *to);
+#else
+static inline int eddyi_fiber_leave(struct eddyi_fiber *from, struct eddyi_fiber *to) {
+    eddyi_fiber_switch(from, to);
+    return from->code;
+}
+#define eddyi_fiber_pass eddyi_fiber_leave
+#endif
+
+static inline __attribute__((always_inline)) void eddyi_fiber_switch_last(struct eddyi_fiber *from,
+                                                                          struct eddyi_fiber *to) {
+#if defined(EDDYI_ASAN) || defined(EDDYI_TSAN)
+    eddyi_fiber_switch_last_annotated(from, to);
+#else
+    eddyi_fiber_jump(from, to);
+    __builtin_trap();
 #endif
 }
 

@@ -19,9 +19,14 @@ eddyi_fiber_start:
 #ifdef __ARM_FEATURE_BTI_DEFAULT
     hint #36 /* bti j */
 #endif
+    /* As a call, but for the CPU's stack of return addresses: entry never returns, and what is on
+     * top there is for the fiber that switches to this one. By x16, from which it may be entered
+     * where landing pads are asked for. */
     ldr x0, [sp]
-    blr x19
-    brk #0xeddf /* entry has returned, which it must not */
+    adr x30, 1f
+    mov x16, x19
+    br x16
+1:  brk #0xeddf /* entry has returned, which it must not */
     .cfi_endproc
     .size eddyi_fiber_start, . - eddyi_fiber_start
 

@@ -14,6 +14,9 @@ _Thread_local eddy_task *eddyi_task_here;
 #define STACKS_KEPT 256
 #define TRIM_INTERVAL_NS EDDY_S
 
+/* How many numbers a loop takes for its tasks at once. */
+#define IDS_TAKEN 1024
+
 static _Atomic uint64_t last_id;
 
 /* ---- the room -------------------------------------------------------------------------------- */
@@ -43,7 +46,6 @@ static void reclaim(eddy_task *task) {
     eddyi_free(task->detail);
     eddyi_fiber_done(&task->fiber);
     eddyi_stack_put(&loop->tasks->stacks, task->stack);
-    loop->live--;
 }
 
 static void done(eddy_loop *loop) {
@@ -116,14 +118,15 @@ int eddyi_task_room(eddy_loop *loop) {
 
 /* ---- a task's life --------------------------------------------------------------------------- */
 
-static void has_the_cpu(eddy_task *task) {
+static inline void has_the_cpu(eddy_task *task) {
     task->queued = false;
     task->state = EDDYI_TASK_RUNNING;
+    task->fiber.code = task->scope->effective;
     eddyi_task_here = task;
 }
 
-/* What a fiber does first when it goes on: a task that has ended switched to it, and stood on its
- * own stack until then. */
+/* A task that has ended stands on its own stack until it has switched to another fiber. So it is
+ * the next one to end or to begin, or at the latest the loop's fiber, that gives the stack back. */
 static void bury(struct eddyi_task_room *room) {
     if (EDDYI_UNLIKELY(room->ended != NULL)) {
         eddy_task *task = room->ended;
@@ -158,14 +161,21 @@ static struct eddyi_fiber *next_fiber(eddy_loop *loop) {
     return &task->fiber;
 }
 
-/* Returns when somebody has made the task ready again. */
-static void leave_cpu(eddy_task *task) {
-    EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
+/* For sure; else there is more to look at. */
+static inline bool is_on_its_stack(const eddy_task *task) {
+    return EDDYI_LIKELY((uintptr_t)task - (uintptr_t)eddyi_stack_pointer() < task->reach);
+}
+
+static void check_stack(const eddy_task *task) {
+    EDDY_ASSERT_SAY(is_on_its_stack(task) || eddyi_stack_check(task->stack),
+                    "a task has overflowed its stack");
+}
+
+/* Returns when somebody has made the task ready again: the code under which it stands then. */
+static int leave_cpu(eddy_task *task) {
+    check_stack(task);
     struct eddyi_fiber *next = next_fiber(task->loop);
-    if (next != &task->fiber) {
-        eddyi_fiber_switch(&task->fiber, next);
-        bury(task->loop->tasks);
-    }
+    return next == &task->fiber ? next->code : eddyi_fiber_leave(&task->fiber, next);
 }
 
 /* A wake-up of another thread has reached the loop. */
@@ -224,10 +234,9 @@ static _Noreturn void panic_of_scope(const struct eddyi_scope *scope) {
 
 static void run(void *arg) {
     eddy_task *task = arg;
-    bury(task->loop->tasks);
     task->result = task->fn(task->arg);
     while (EDDYI_UNLIKELY(task->loop->forked)) {
-        leave_cpu(task); /* to the loop, which returns to whoever runs it */
+        (void)leave_cpu(task); /* to the loop, which returns to whoever runs it */
     }
     if (EDDYI_UNLIKELY(task->scope != &task->root)) {
         panic_of_scope(task->scope);
@@ -243,12 +252,14 @@ static void run(void *arg) {
      * not go before it is out of the queue. */
     while (task->queued || atomic_load_explicit(&task->woken, memory_order_acquire) != 0) {
         task->state = EDDYI_TASK_READY;
-        leave_cpu(task);
+        (void)leave_cpu(task);
     }
     report(task, cancelled);
-    EDDY_ASSERT_SAY(eddyi_stack_check(task->stack), "a task has overflowed its stack");
+    check_stack(task);
     task->state = EDDYI_TASK_ENDED;
+    bury(task->loop->tasks);
     task->loop->tasks->ended = task;
+    task->loop->live--;
     eddyi_fiber_switch_last(&task->fiber, next_fiber(task->loop));
 }
 
@@ -256,9 +267,19 @@ static char *align_down(char *address, size_t alignment) {
     return address - ((uintptr_t)address & (alignment - 1));
 }
 
+static uint64_t new_id(struct eddyi_task_room *room) {
+    if (room->ids_left == 0) {
+        room->last_id = atomic_fetch_add_explicit(&last_id, IDS_TAKEN, memory_order_relaxed);
+        room->ids_left = IDS_TAKEN;
+    }
+    room->ids_left--;
+    return ++room->last_id;
+}
+
 int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site, eddy_task_fn fn,
                    void *arg, size_t copy, eddy_task **ret_task) {
     struct eddyi_stack *stack;
+    bury(loop->tasks);
     int r = eddyi_stack_get(&loop->tasks->stacks, &stack);
     if (r < 0) {
         return r;
@@ -278,8 +299,10 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
     task->cell = NULL;
     task->remote = NULL;
     task->stack = stack;
+    task->reach =
+        stack->guard == EDDYI_STACK_GUARD_CANARY ? 0 : (size_t)((char *)task - stack->low) + 1;
     task->site = site;
-    task->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+    task->id = new_id(loop->tasks);
     task->detail = NULL;
     task->name[0] = '\0';
     if (copy > 0) {
@@ -303,22 +326,37 @@ int eddyi_task_new(eddy_loop *loop, struct eddyi_scope *scope, const char *site,
     return 0;
 }
 
-int eddyi_task_yield(eddy_task *task) {
-    if (EDDYI_UNLIKELY(task->loop->forked)) {
+static __attribute__((noinline)) int yield_slowly(eddy_task *task) {
+    if (task->loop->forked) {
         return EDDY_EFORKED;
     }
     eddyi_task_wake(task); /* unless a wake-up that came too late has queued it already */
     task->state = EDDYI_TASK_READY;
-    leave_cpu(task);
-    return task->scope->effective;
+    return leave_cpu(task);
+}
+
+/* The usual case, in which the next task is ready: this one goes to the end of the queue, and the
+ * queue is as long as before. */
+int eddyi_task_yield(eddy_task *task) {
+    eddy_loop *loop = task->loop;
+    struct eddyi_ready *ready = loop->ready_head;
+    if (EDDYI_UNLIKELY(ready == NULL || ready->run != resume || loop->budget <= 0 ||
+                       loop->stepwise || task->queued || !is_on_its_stack(task))) {
+        return yield_slowly(task);
+    }
+    eddyi_loop_rotate(loop, &task->ready);
+    task->queued = true;
+    task->state = EDDYI_TASK_READY;
+    eddy_task *next = EDDYI_CONTAINER(ready, eddy_task, ready);
+    has_the_cpu(next);
+    return eddyi_fiber_pass(&task->fiber, &next->fiber);
 }
 
 void eddyi_task_park(eddy_task *task, struct eddyi_wait *wait) {
     wait->task = task;
     task->wait = wait;
     task->state = EDDYI_TASK_PARKED;
-    leave_cpu(task);
-    task->wait = NULL;
+    (void)leave_cpu(task);
 }
 
 /* ---- the door from main ---------------------------------------------------------------------- */

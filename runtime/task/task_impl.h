@@ -68,17 +68,20 @@ struct eddyi_wait {
 };
 
 struct eddy_task {
+    /* What a switch touches comes first. */
     struct eddyi_ready ready;
-    struct eddyi_ready from_afar; /* another thread's wake-up on its way */
-    struct eddyi_fiber fiber;
     eddy_loop *loop;
-    uint8_t state; /* enum eddyi_task_state; loop's thread only */
-    bool copied;   /* the argument was copied to this stack */
-    bool queued;   /* `ready` is in the queue; loop's thread only */
+    struct eddyi_scope *scope; /* the innermost */
+    uint8_t state;             /* enum eddyi_task_state; loop's thread only */
+    bool queued;               /* `ready` is in the queue; loop's thread only */
+    bool copied;               /* the argument was copied to this stack */
     /* 1 while `from_afar` is on its way: it is queued at most once */
     _Atomic uint8_t woken;
-    struct eddyi_scope *scope; /* the innermost */
-    struct eddyi_wait *wait;   /* while PARKED */
+    /* How far below the record the stack pointer may be; 0: more is to be looked at. */
+    size_t reach;
+    struct eddyi_fiber fiber;
+    struct eddyi_ready from_afar; /* another thread's wake-up on its way */
+    struct eddyi_wait *wait;      /* while PARKED */
     eddy_task_fn fn;
     void *arg;
     int64_t result;
@@ -99,11 +102,13 @@ struct eddy_task {
 struct eddyi_task_room {
     struct eddyi_fiber fiber; /* the loop's own, which tasks switch back to */
     bool fiber_ready;
-    eddy_task *ended; /* whose stack is still stood on: for the next fiber to give back */
+    eddy_task *ended; /* the last one: its stack may still be stood on */
     struct eddyi_stack_pool stacks;
     struct eddyi_list all;   /* every task, by in_loop */
     struct eddyi_scope root; /* what has no other scope */
     int64_t trimmed_ns;      /* when free stacks were last looked at */
+    uint64_t last_id;        /* the number of the youngest task, and how many the loop has yet */
+    unsigned ids_left;
 };
 
 extern _Thread_local eddy_task *eddyi_task_here; /* the running task, or NULL */
