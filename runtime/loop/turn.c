@@ -77,7 +77,9 @@ bool eddyi_loop_goes_on(eddy_loop *loop) {
     if (loop->slices <= 0 || loop->late) {
         return false;
     }
-    eddyi_loop_take_remote(loop); /* what others queue need not wait for the turn's end */
+    if (!loop->stepwise) {
+        eddyi_loop_take_remote(loop); /* what others queue need not wait for the turn's end */
+    }
     int64_t now_ns = eddyi_loop_clock(loop);
     if (loop->turn_ns == 0) {
         loop->turn_ns = now_ns + EDDYI_LOOP_TURN_NS;
