@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <eddy/runtime/base/cpu_impl.h>
 #include <eddy/runtime/base/detail_impl.h>
 #include <eddy/runtime/base/memory_impl.h>
 #include <eddy/runtime/base/opts_impl.h>
@@ -129,16 +130,21 @@ static void child_of_a_fork(void) {
     }
 }
 
-static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 static int watch_result;
+/* Where there is but one processor, who will end a wait cannot run as long as its thread is awake.
+ * The machine's and the cgroup's count, not those that this thread may run on: a server that is
+ * bound to one of many waits for others that run elsewhere. When they do not, it is in vain. */
+static bool one_processor;
 
-static void watch_forks(void) {
+static void ask_of_process(void) {
     watch_result = -pthread_atfork(NULL, NULL, child_of_a_fork);
+    one_processor = eddyi_cpu_there("") == 1;
 }
 
 /* The simulation's time goes on in a wait only, and under Valgrind nobody else runs meanwhile. */
 static int64_t spin_of(const eddy_loop *loop) {
-    if (loop->opts.spin_ns == EDDY_ZERO || loop->driver == &eddyi_driver_sim ||
+    if (loop->opts.spin_ns == EDDY_ZERO || one_processor || loop->driver == &eddyi_driver_sim ||
         is_under_valgrind()) {
         return 0;
     }
@@ -153,7 +159,7 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
         copy.spin_ns > SPIN_NS_MAX) {
         return -EINVAL;
     }
-    pthread_once(&watch_once, watch_forks);
+    pthread_once(&process_once, ask_of_process);
     eddy_loop *loop = watch_result < 0 ? NULL : eddyi_zalloc(sizeof *loop);
     if (loop == NULL) {
         return -ENOMEM;

@@ -53,7 +53,6 @@ struct eddyi_loop_spin {
     int64_t ns;        /* how long it stays awake; 0: it never does */
     uint32_t skip;     /* how many short sleeps there are to be before it does; 0: it does */
     uint32_t failures; /* how often in a row it was in vain */
-    bool checked;      /* there is more than one processor */
 };
 
 struct eddyi_offload_job;

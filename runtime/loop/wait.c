@@ -14,7 +14,6 @@
  */
 #include <eddy/runtime/loop/loop_impl.h>
 
-#include <eddy/runtime/base/cpu_impl.h>
 #include <eddy/runtime/base/spin_impl.h>
 
 /* A sleep is short up to so many times the time to be awake: it has the waking in it, of this
@@ -69,20 +68,8 @@ static void wait_asleep(eddy_loop *loop, int64_t deadline_ns) {
     }
 }
 
-/* Where there is but one processor, who will end the wait cannot run as long as this thread does.
- * The machine's and the cgroup's count, not those that this thread may run on: a server that is
- * bound to one of many waits for others that run elsewhere. When they do not, it is in vain. */
-static bool can_pay(void) {
-    return eddyi_cpu_there("") > 1;
-}
-
 void eddyi_loop_wait(eddy_loop *loop, int64_t deadline_ns) {
-    struct eddyi_loop_spin *spin = &loop->spin;
-    if (EDDYI_UNLIKELY(spin->ns > 0 && spin->skip == 0 && !spin->checked)) {
-        spin->checked = true;
-        spin->ns = can_pay() ? spin->ns : 0;
-    }
-    if (spin->ns > 0 && spin->skip == 0) {
+    if (loop->spin.ns > 0 && loop->spin.skip == 0) {
         wait_awake(loop, deadline_ns);
     } else {
         wait_asleep(loop, deadline_ns);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include <eddy/runtime/base/cpu_impl.h>
 #include <eddy/runtime/loop/loop_impl.h>
 #include <eddy/runtime/sync/event.h>
 #include <eddy/runtime/task/task.h>
@@ -55,7 +56,7 @@ static eddy_loop *awake_for(int64_t ns) {
     driver.wait = wait_and_see;
     driver.wake = wake_and_see;
     loop->driver = &driver;
-    loop->spin = (struct eddyi_loop_spin){.ns = ns, .checked = true};
+    loop->spin = (struct eddyi_loop_spin){.ns = ns};
     return loop;
 }
 
@@ -166,6 +167,9 @@ static int64_t spin_of(int64_t spin_ns, const char *driver) {
 }
 
 TEST(the_time_to_be_awake_is_an_option) {
+    if (eddyi_cpu_there("") == 1) {
+        SKIP("with one processor no loop waits awake");
+    }
     CHECK_EQ(spin_of(0, "epoll"), 50 * EDDY_US);
     CHECK_EQ(spin_of(EDDY_MS, "epoll"), EDDY_MS);
     CHECK_EQ(spin_of(EDDY_ZERO, "epoll"), 0);
