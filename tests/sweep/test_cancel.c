@@ -152,10 +152,10 @@ static void accept_settle(void) {
         close_listener();
     }
     for (size_t i = 0; i < run.count; i++) {
-        char number;
+        unsigned char number;
         CHECK_EQ(eddy_stream_read(run.streams[i], &number, 1), 1);
-        CHECK(number >= 0 && number < COUNT && !seen[(int)number]);
-        seen[(int)number] = true;
+        CHECK(number < COUNT && !seen[number]);
+        seen[number] = true;
         close_stream(&run.streams[i]);
     }
     for (size_t i = 0; i < COUNT; i++) {
