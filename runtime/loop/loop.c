@@ -295,8 +295,8 @@ int eddy_loop_poll(eddy_loop *loop) {
         leave(loop);
         return EDDY_EFORKED;
     }
-    if (loop->ready_head == NULL && loop->tasks_idle != NULL) {
-        loop->tasks_idle(loop);
+    if (loop->ready_head == NULL) {
+        eddyi_loop_trim(loop);
     }
     if (loop->driver->arm != NULL) {
         /* What another thread queues after this look finds the loop asleep and wakes it. */

@@ -220,6 +220,8 @@ void eddyi_loop_take_remote(eddy_loop *loop);
 void eddyi_loop_turn(eddy_loop *loop, int64_t until_ns, const bool *done);
 /* Waits until something is ready or the deadline has passed; may return earlier. */
 void eddyi_loop_wait(eddy_loop *loop, int64_t deadline_ns);
+/* About to fall asleep: gives back memory that is kept for later and was not needed for a while. */
+void eddyi_loop_trim(eddy_loop *loop);
 /* Whether the calling thread may use the loop now: 0, EDDY_EFORKED or EDDY_EWRONGLOOP. */
 int eddyi_loop_check(eddy_loop *loop);
 /* Whether the loop is bound to the calling thread, running or not. Any thread. */

@@ -20,48 +20,59 @@ struct place {
 };
 
 struct eddyi_slab {
-    struct eddyi_list open; /* in the shelf's list, while it has a free place */
+    struct eddyi_list link; /* in the shelf: open, while it has a free place, or free */
     struct eddyi_shelf *shelf;
     struct place *free;
-    size_t place_size;
     char *rest; /* what was never a place: not touched before it is needed */
+    size_t place_size;
+    unsigned places;
     unsigned used;
 };
 
 struct eddyi_shelf {
     struct eddyi_list open[SIZES]; /* slabs; [0] up to SIZE_STEP bytes and so on */
-    unsigned free_slabs;           /* of them, those without a place in use */
-    _Atomic bool has_returned;     /* a hint */
-    struct eddyi_spin lock;        /* guards the rest, and once the loop is gone all slabs */
-    struct place *returned;        /* given back elsewhere */
-    bool orphaned;                 /* the loop is gone */
-    size_t refs;                   /* slabs, and the loop */
+    struct eddyi_list free;        /* without a place in use, of no size; the latest first */
+    size_t free_count;
+    int64_t trimmed_ns;
+    _Atomic bool has_returned; /* a hint */
+    struct eddyi_spin lock;    /* guards the rest, and once the loop is gone all slabs */
+    struct place *returned;    /* given back elsewhere */
+    bool orphaned;             /* the loop is gone */
+    size_t refs;               /* slabs, and the loop */
 };
+
+/* How often free slabs are given back, and how many before a loop falls asleep: a microsecond each,
+ * so that it is not late by more than a fraction of a millisecond. */
+#define TRIM_INTERVAL_NS EDDY_S
+#define TRIM_SLABS_MAX 256
 
 #define PLACES_BEGIN ((sizeof(struct eddyi_slab) + 15) / 16 * 16)
 
 /* ---- slabs ----------------------------------------------------------------------------------- */
 
-static bool is_full(const struct eddyi_slab *slab) {
-    return slab->free == NULL &&
-           (size_t)((const char *)slab + SLAB_BYTES - slab->rest) < slab->place_size;
-}
-
-static struct eddyi_slab *slab_new(struct eddyi_shelf *shelf, size_t index) {
-    struct eddyi_slab *slab = eddyi_alloc_uncounted(SLAB_BYTES);
+/* With one that is free, or new. */
+static struct eddyi_slab *slab_open(struct eddyi_shelf *shelf, size_t index) {
+    struct eddyi_list *node = eddyi_list_pop_front(&shelf->free);
+    struct eddyi_slab *slab = node == NULL ? eddyi_alloc_uncounted(SLAB_BYTES)
+                                           : EDDYI_LIST_ENTRY(node, struct eddyi_slab, link);
     if (slab == NULL) {
         return NULL;
     }
+    if (node == NULL) {
+        shelf->refs++;
+    } else {
+        shelf->free_count--;
+    }
+    size_t place_size = (index + 1) * SIZE_STEP;
     *slab = (struct eddyi_slab){
         .shelf = shelf,
-        .place_size = (index + 1) * SIZE_STEP,
         .rest = (char *)slab + PLACES_BEGIN,
+        .place_size = place_size,
+        .places = (unsigned)((SLAB_BYTES - PLACES_BEGIN) / place_size),
     };
     eddyi_poison(slab->rest, SLAB_BYTES - PLACES_BEGIN);
-    eddyi_list_init(&slab->open);
-    eddyi_list_push_front(&shelf->open[index], &slab->open);
-    shelf->free_slabs++;
-    shelf->refs++;
+    eddyi_list_init(&slab->link);
+    eddyi_list_push_front(&shelf->open[index], &slab->link);
     return slab;
 }
 
@@ -77,13 +88,14 @@ static struct eddyi_shelf *shelf_new(void) {
         for (size_t i = 0; i < SIZES; i++) {
             eddyi_list_init(&shelf->open[i]);
         }
+        eddyi_list_init(&shelf->free);
     }
     return shelf;
 }
 
 /* ---- on the loop's thread -------------------------------------------------------------------- */
 
-static void *take(struct eddyi_shelf *shelf, struct eddyi_slab *slab) {
+static void *take(struct eddyi_slab *slab) {
     struct place *place = slab->free;
     if (place != NULL) {
         slab->free = place->next;
@@ -91,11 +103,8 @@ static void *take(struct eddyi_shelf *shelf, struct eddyi_slab *slab) {
         place = (void *)slab->rest;
         slab->rest += slab->place_size;
     }
-    if (slab->used++ == 0) {
-        shelf->free_slabs--;
-    }
-    if (is_full(slab)) {
-        eddyi_list_remove(&slab->open);
+    if (++slab->used == slab->places) {
+        eddyi_list_remove(&slab->link);
     }
     return place;
 }
@@ -103,18 +112,15 @@ static void *take(struct eddyi_shelf *shelf, struct eddyi_slab *slab) {
 static void put(struct eddyi_shelf *shelf, struct eddyi_slab *slab, struct place *place) {
     place->next = slab->free;
     slab->free = place;
-    if (!eddyi_list_linked(&slab->open)) {
-        eddyi_list_push_front(&shelf->open[slab->place_size / SIZE_STEP - 1], &slab->open);
+    struct eddyi_list *open = &shelf->open[slab->place_size / SIZE_STEP - 1];
+    if (slab->used-- == slab->places) {
+        eddyi_list_push_front(open, &slab->link);
     }
-    if (--slab->used > 0) {
-        return;
-    }
-    if (shelf->free_slabs < EDDYI_SHELF_KEPT) {
-        shelf->free_slabs++;
-    } else {
-        eddyi_list_remove(&slab->open);
-        slab_free(slab);
-        shelf->refs--;
+    /* One of each size stays what it is: the next place of this size may come at once. */
+    if (slab->used == 0 && (open->next != &slab->link || open->prev != &slab->link)) {
+        eddyi_list_remove(&slab->link);
+        eddyi_list_push_front(&shelf->free, &slab->link);
+        shelf->free_count++;
     }
 }
 
@@ -131,6 +137,15 @@ static void take_returned(struct eddyi_shelf *shelf) {
     }
 }
 
+/* Of those that are free, the one that was used the longest ago. */
+static void free_one(struct eddyi_shelf *shelf) {
+    struct eddyi_list *node = shelf->free.prev;
+    eddyi_list_remove(node);
+    slab_free(EDDYI_LIST_ENTRY(node, struct eddyi_slab, link));
+    shelf->free_count--;
+    shelf->refs--;
+}
+
 /* A slab with a place for it, or NULL. */
 static struct eddyi_slab *find(struct eddyi_shelf *shelf, size_t index) {
     struct eddyi_list *open = &shelf->open[index];
@@ -139,10 +154,10 @@ static struct eddyi_slab *find(struct eddyi_shelf *shelf, size_t index) {
             take_returned(shelf);
         }
         if (eddyi_list_empty(open)) {
-            return slab_new(shelf, index);
+            return slab_open(shelf, index);
         }
     }
-    return EDDYI_LIST_ENTRY(open->next, struct eddyi_slab, open);
+    return EDDYI_LIST_ENTRY(open->next, struct eddyi_slab, link);
 }
 
 void *eddyi_shelf_get(size_t size, struct eddyi_slab **ret_slab) {
@@ -159,11 +174,35 @@ void *eddyi_shelf_get(size_t size, struct eddyi_slab **ret_slab) {
     if (slab == NULL) {
         return NULL;
     }
-    void *memory = take(loop->shelf, slab);
+    void *memory = take(slab);
     eddyi_memory_made();
     eddyi_unpoison(memory, size);
     *ret_slab = slab;
     return memory;
+}
+
+void eddyi_shelf_trim(eddy_loop *loop) {
+    struct eddyi_shelf *shelf = loop->shelf;
+    if (shelf == NULL) {
+        return;
+    }
+    if (atomic_load_explicit(&shelf->has_returned, memory_order_relaxed)) {
+        take_returned(shelf);
+    }
+    if (shelf->free_count <= EDDYI_SHELF_KEPT) {
+        return;
+    }
+    int64_t now_ns = eddyi_loop_clock(loop); /* without timers the loop does not keep its own */
+    if (now_ns - shelf->trimmed_ns < TRIM_INTERVAL_NS) {
+        return;
+    }
+    /* A little at a time: what is left goes when the loop falls asleep the next time. */
+    for (int i = 0; i < TRIM_SLABS_MAX && shelf->free_count > EDDYI_SHELF_KEPT; i++) {
+        free_one(shelf);
+    }
+    if (shelf->free_count <= EDDYI_SHELF_KEPT) {
+        shelf->trimmed_ns = now_ns;
+    }
 }
 
 /* ---- elsewhere ------------------------------------------------------------------------------- */
@@ -221,13 +260,15 @@ void eddyi_shelf_done(struct eddyi_shelf *shelf) {
     take_returned(shelf);
     for (size_t i = 0; i < SIZES; i++) {
         EDDYI_LIST_EACH(node, &shelf->open[i]) {
-            struct eddyi_slab *slab = EDDYI_LIST_ENTRY(node, struct eddyi_slab, open);
-            if (slab->used == 0) {
+            if (EDDYI_LIST_ENTRY(node, struct eddyi_slab, link)->used == 0) {
                 eddyi_list_remove(node);
-                slab_free(slab);
-                shelf->refs--;
+                eddyi_list_push_front(&shelf->free, node);
+                shelf->free_count++;
             }
         }
+    }
+    while (shelf->free_count > 0) {
+        free_one(shelf);
     }
     eddyi_spin_lock(&shelf->lock);
     struct place *late = shelf->returned;

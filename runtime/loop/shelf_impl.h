@@ -21,7 +21,8 @@ typedef struct eddy_loop eddy_loop;
 /* What is larger comes from the allocator, one by one. */
 #define EDDYI_SHELF_PLACE_MAX ((size_t)512)
 
-/* How many free slabs a shelf keeps, in all sizes together: half a MiB. */
+/* How many free slabs, of half a MiB together, a loop keeps that falls asleep; besides them, one of
+ * each size. What a burst has needed stays until then: the next one may follow at once. */
 #define EDDYI_SHELF_KEPT 64
 
 struct eddyi_shelf;
@@ -33,6 +34,8 @@ void *eddyi_shelf_get(size_t size, struct eddyi_slab **ret_slab)
     __attribute__((warn_unused_result));
 /* Gives it back, on any thread, with the slab it came with. */
 void eddyi_shelf_put(struct eddyi_slab *slab, void *memory);
+/* The loop is about to fall asleep: gives back some of what has been free for a while. */
+void eddyi_shelf_trim(eddy_loop *loop);
 /* The loop ends. NULL is fine. */
 void eddyi_shelf_done(struct eddyi_shelf *shelf);
 /* In the child of a fork: a thread that gave something back at that moment is not there to end it.

@@ -52,10 +52,15 @@ static void wait_awake(eddy_loop *loop, int64_t deadline_ns) {
     }
 }
 
-static void wait_asleep(eddy_loop *loop, int64_t deadline_ns) {
+void eddyi_loop_trim(eddy_loop *loop) {
     if (loop->tasks_idle != NULL) {
         loop->tasks_idle(loop);
     }
+    eddyi_shelf_trim(loop);
+}
+
+static void wait_asleep(eddy_loop *loop, int64_t deadline_ns) {
+    eddyi_loop_trim(loop);
     int64_t begin_ns = loop->spin.ns > 0 ? eddyi_loop_clock(loop) : 0;
     atomic_store(&loop->sleeping, 1);
     if (atomic_load(&loop->remote) != NULL) {

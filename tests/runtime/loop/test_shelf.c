@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/loop/shelf_impl.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,29 +169,81 @@ static void count_free(void *old, void *ctx) {
     free(old);
 }
 
-static int64_t fill_and_empty(void *arg) {
-    enum { COUNT = 8 * 1024 / 256 * EDDYI_SHELF_KEPT * 2 };
-    struct thing *things = arg;
-    int64_t before = blocks_out;
-    for (size_t i = 0; i < COUNT; i++) {
+/* Of slabs: more than is given back before a sleep. */
+enum { BURST = 6 * EDDYI_SHELF_KEPT, BURST_PLACES = BURST * (8 * 1024 / 256) };
+
+static void burst(void) {
+    static struct thing things[BURST_PLACES];
+    for (size_t i = 0; i < BURST_PLACES; i++) {
         get(&things[i], 256);
     }
-    CHECK(blocks_out > before + EDDYI_SHELF_KEPT);
-    CHECK(blocks_out < before + COUNT / 16);
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < BURST_PLACES; i++) {
         put(&things[i]);
     }
-    CHECK(blocks_out <= before + EDDYI_SHELF_KEPT + 1); /* and the shelf itself */
-    return COUNT;
 }
 
-TEST(a_bounded_number_of_slabs_is_kept_and_the_loops_end_frees_them) {
-    static struct thing things[8 * 1024 / 256 * EDDYI_SHELF_KEPT * 2];
+static int64_t burst_and_sleep(void *arg) {
+    (void)arg;
+    int64_t before = blocks_out;
+    CHECK_OK(eddy_sleep(2 * EDDY_S)); /* so that the first look is due, wherever the clock began */
+    burst();
+    int64_t after = blocks_out;
+    CHECK(after - before >= BURST && after - before < BURST * 11 / 10);
+    burst(); /* from what is there */
+    CHECK_EQ(blocks_out, after);
+    CHECK_OK(eddy_sleep(1));
+    CHECK(blocks_out < after && blocks_out > before + 2 * EDDYI_SHELF_KEPT);
+    CHECK_OK(eddy_sleep(1));
+    CHECK_EQ(blocks_out, before + EDDYI_SHELF_KEPT + 2); /* one is open, and the shelf itself */
+    burst();
+    CHECK_EQ(blocks_out, after);
+    CHECK_OK(eddy_sleep(1));
+    CHECK_EQ(blocks_out, after); /* it was looked at a moment ago */
+    CHECK_OK(eddy_sleep(EDDY_S));
+    CHECK_OK(eddy_sleep(1));
+    CHECK_OK(eddy_sleep(1));
+    CHECK_EQ(blocks_out, before + EDDYI_SHELF_KEPT + 2);
+    return 0;
+}
+
+TEST(what_a_burst_has_needed_goes_back_little_by_little_when_the_loop_sleeps) {
     eddy_memory counting = {count_alloc, just_resize, count_free, NULL};
+    eddy_loop_opts opts = {.driver = "sim"};
     eddy_loop *loop;
     CHECK_OK(eddy_memory_set(&counting));
-    CHECK_OK(eddy_loop_new(NULL, &loop));
-    CHECK_OK(eddy_loop_call(loop, fill_and_empty, things));
+    CHECK_OK(eddy_loop_new(&opts, &loop));
+    CHECK_OK(eddy_loop_call(loop, burst_and_sleep, NULL));
+    eddy_loop_free(loop);
+    CHECK_EQ(blocks_out, 0);
+}
+
+static int64_t change_sizes(void *arg) {
+    (void)arg;
+    enum { COUNT = 200 };
+    struct thing things[COUNT];
+    int64_t most = 0;
+    for (size_t size = 32; size <= EDDYI_SHELF_PLACE_MAX; size += 32) {
+        for (size_t i = 0; i < COUNT; i++) {
+            get(&things[i], size);
+            memset(things[i].memory, (int)i, size);
+        }
+        most = blocks_out > most ? blocks_out : most;
+        for (size_t i = 0; i < COUNT; i++) {
+            CHECK_EQ((unsigned char)things[i].memory[size - 1], i);
+            put(&things[i]);
+        }
+    }
+    /* The largest need all that there is, and one of each other size stays open. */
+    return most <= COUNT * 512 / 7500 + 2 * 16 ? 0 : -ENOSPC;
+}
+
+TEST(a_free_slab_is_cut_anew_for_another_size) {
+    eddy_memory counting = {count_alloc, just_resize, count_free, NULL};
+    eddy_loop_opts opts = {.driver = "sim"};
+    eddy_loop *loop;
+    CHECK_OK(eddy_memory_set(&counting));
+    CHECK_OK(eddy_loop_new(&opts, &loop));
+    CHECK_OK(eddy_loop_call(loop, change_sizes, NULL));
     eddy_loop_free(loop);
     CHECK_EQ(blocks_out, 0);
 }
