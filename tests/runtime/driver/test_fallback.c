@@ -131,8 +131,23 @@ static int64_t sleeps(void *arg) {
     return eddy_sleep(EDDY_NEVER);
 }
 
+/* What passes in half a second. */
+static struct quiet half_a_second(void) {
+    struct quiet quiet = {.turns = eddy_loop_current()->turns, .cpu_ns = cpu_ns()};
+    CHECK_OK(eddy_sleep(500 * EDDY_MS));
+    quiet.turns = eddy_loop_current()->turns - quiet.turns;
+    quiet.cpu_ns = cpu_ns() - quiet.cpu_ns;
+    return quiet;
+}
+
+static bool is_quiet(const struct quiet *quiet) {
+    return quiet->turns <= 4 && quiet->cpu_ns <= (test_is_slow() ? 100 : 10) * EDDY_MS;
+}
+
 /* One task sleeps, one waits for a connection, one for nothing: a loop that has something to wait
- * for, and nothing to do. */
+ * for, and nothing to do. What it did before may have left something that ends late, above all on a
+ * machine that is busy: the kernel's part of a close, a thread of the pool that goes to sleep. That
+ * ends, and what turns for ever does not, so it is asked again. */
 static int64_t idles(void *arg) {
     struct quiet *quiet = arg;
     eddy_listener *listener;
@@ -142,11 +157,10 @@ static int64_t idles(void *arg) {
     CHECK_OK(eddy_spawn(accepts_for_ever, listener, 0));
     CHECK_OK(eddy_spawn(sleeps, NULL, 0));
     CHECK_OK(eddy_sleep(5 * EDDY_MS));
-    quiet->turns = eddy_loop_current()->turns;
-    quiet->cpu_ns = cpu_ns();
-    CHECK_OK(eddy_sleep(500 * EDDY_MS));
-    quiet->turns = eddy_loop_current()->turns - quiet->turns;
-    quiet->cpu_ns = cpu_ns() - quiet->cpu_ns;
+    *quiet = half_a_second();
+    for (int i = 0; i < 10 && !is_quiet(quiet); i++) {
+        *quiet = half_a_second();
+    }
     CHECK_OK(eddy_scope_cancel(&scope));
     CHECK_OK(eddy_scope_leave(&scope, 0));
     return eddy_listener_close(listener);
@@ -155,8 +169,10 @@ static int64_t idles(void *arg) {
 static void check_quiet(eddy_loop *loop) {
     struct quiet quiet;
     CHECK_OK(eddy_loop_call(loop, idles, &quiet));
-    CHECK(quiet.turns <= 4);
-    CHECK(quiet.cpu_ns <= (test_is_slow() ? 100 : 10) * EDDY_MS); /* of half a second */
+    if (!is_quiet(&quiet)) {
+        test_fail(__FILE__, __LINE__, "%llu turns and %lld ns of CPU time in each half second",
+                  (unsigned long long)quiet.turns, (long long)quiet.cpu_ns);
+    }
 }
 
 /* ---- the cases ------------------------------------------------------------------------------- */
