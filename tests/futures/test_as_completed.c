@@ -54,13 +54,17 @@ TEST(each_as_it_ends_on_a_thread) {
     pairs_free(&pairs);
 }
 
+static int64_t ends_after(void *arg) {
+    eddy_future **other = arg;
+    return eddy_await(*other);
+}
+
 LOOP_TEST(each_as_it_ends_in_a_task) {
     eddy_as_completed *each;
-    eddy_future *fs[] = {
-        eddy_sleep_start(3 * EDDY_MS),
-        eddy_sleep_start(1 * EDDY_MS),
-        eddy_sleep_start(5 * EDDY_MS),
-    };
+    eddy_future *fs[3];
+    fs[1] = eddy_sleep_start(EDDY_MS);
+    fs[0] = eddy_task_start(ends_after, &fs[1], 0);
+    fs[2] = eddy_task_start(ends_after, &fs[0], 0);
     CHECK_OK(eddy_as_completed_new(fs, 3, &each));
     CHECK_EQ(eddy_as_completed_next(each), 1);
     CHECK_EQ(eddy_as_completed_next(each), 0);
