@@ -338,6 +338,54 @@ TEST(without_an_eventfd_no_driver_starts) {
     }
 }
 
+TEST(without_its_own_descriptor_epoll_does_not_start_and_the_ring_does) {
+    static const int refusals[] = {EMFILE, ENFILE, ENOMEM, ENOSYS};
+    eddy_loop *loop = new_loop("auto");
+    bool ring = strcmp(eddy_loop_driver(loop), "uring") == 0;
+    eddy_loop_free(loop);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        int wanted = refusals[i] == ENOSYS ? EDDY_EDRIVER : -refusals[i];
+        refuse_call(SYS_epoll_create1, 0, 0, refusals[i]);
+        loop = NULL;
+        CHECK_ERR(eddy_loop_new(&(eddy_loop_opts){.driver = "epoll"}, &loop), wanted);
+        CHECK_PTR_EQ(loop, NULL);
+        if (ring) {
+            eddy_loop_free(new_loop("auto"));
+        }
+    }
+}
+
+static int64_t spawn_without_stacks(void *arg) {
+    static const int refusals[] = {ENOMEM, EAGAIN, EPERM, ENFILE};
+    int64_t least = 0;
+    (void)arg;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        eddy_scope scope;
+        int64_t count = 0;
+        int64_t r = 0;
+        /* The flags of a stack, and of nothing else. */
+        refuse_call_with(SYS_mmap, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
+                         refusals[i]);
+        CHECK_OK(eddy_scope_enter(&scope, NULL));
+        for (; r == 0 && count < 100000; count++) {
+            r = eddy_spawn(sleeps, NULL, 0);
+        }
+        CHECK_ERR(r, -ENOMEM);
+        CHECK(count >= least); /* those that were given back are there again */
+        least = count;
+        CHECK_OK(eddy_yield());
+        CHECK_OK(eddy_scope_cancel(&scope));
+        CHECK_OK(eddy_scope_leave(&scope, 0));
+    }
+    return 0;
+}
+
+TEST(without_mappings_for_stacks_a_spawn_says_so_and_the_others_go_on) {
+    eddy_loop *loop = new_loop("auto");
+    CHECK_OK(eddy_loop_call(loop, spawn_without_stacks, NULL));
+    eddy_loop_free(loop);
+}
+
 /* ---- limits ---------------------------------------------------------------------------------- */
 
 TEST(no_memory_may_be_locked) {
