@@ -13,7 +13,7 @@ help:
 	@echo "make run              serve the folder ROOT=. at http://HOST:PORT, http://127.0.0.1:8080"
 	@echo "make test             build with all assertions and run the tests"
 	@echo "make bench BENCH=x    one benchmark with its peers, written to build/bench/x.json"
-	@echo "make figures          all benchmarks, and their tables in the READMEs; takes most of an hour"
+	@echo "make figures          all benchmarks, and their tables in the READMEs: most of an hour"
 	@echo "make install PREFIX=  library, headers, pkg-config file and CMake package"
 	@echo "make format           clang-format over all sources"
 	@echo "make check            formatting, clang-tidy and the rules of the house"

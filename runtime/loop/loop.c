@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/runtime/loop/loop_impl.h>
 
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -133,8 +134,8 @@ static void child_of_a_fork(void) {
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 static int watch_result;
 /* Where there is but one processor, who will end a wait cannot run as long as its thread is awake.
- * The machine's and the cgroup's count, not those that this thread may run on: a server that is
- * bound to one of many waits for others that run elsewhere. When they do not, it is in vain. */
+ * Counted are the machine's and the cgroup's: a server that is bound to one of many by its affinity
+ * waits for others that run elsewhere, or yields to who runs here. */
 static bool one_processor;
 
 static void ask_of_process(void) {
@@ -143,12 +144,28 @@ static void ask_of_process(void) {
 }
 
 /* The simulation's time goes on in a wait only, and under Valgrind nobody else runs meanwhile. */
-static int64_t spin_of(const eddy_loop *loop) {
-    if (loop->opts.spin_ns == EDDY_ZERO || one_processor || loop->driver == &eddyi_driver_sim ||
-        is_under_valgrind()) {
-        return 0;
+static bool never_awake(const eddy_loop *loop) {
+    return one_processor || loop->driver == &eddyi_driver_sim || is_under_valgrind();
+}
+
+static int choose_spin(eddy_loop *loop) {
+    const char *text = getenv("EDDY_SPIN_NS");
+    int64_t spin_ns = loop->opts.spin_ns == EDDY_ZERO ? 0 : loop->opts.spin_ns;
+    if (loop->opts.spin_ns == 0) {
+        char *end = NULL;
+        spin_ns = text == NULL ? SPIN_NS_DEFAULT : strtoll(text, &end, 10);
+        if (text != NULL && (end == text || *end != '\0' || spin_ns < 0 || spin_ns > SPIN_NS_MAX)) {
+            return (int)eddyi_detail_set(
+                -EINVAL, "EDDY_SPIN_NS=\"%s\" is no number of nanoseconds up to %" PRId64, text,
+                (int64_t)SPIN_NS_MAX);
+        }
     }
-    return loop->opts.spin_ns == 0 ? SPIN_NS_DEFAULT : loop->opts.spin_ns;
+    loop->spin = (struct eddyi_loop_spin){
+        .ns = never_awake(loop) ? 0 : spin_ns,
+        .skip = 1,
+        .yields = eddyi_cpu_affinity() == 1,
+    };
+    return 0;
 }
 
 int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
@@ -172,6 +189,9 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     eddyi_list_init(&loop->stoppers);
     eddyi_list_init(&loop->callbacks);
     int r = choose_driver(loop);
+    if (r == 0 && (r = choose_spin(loop)) < 0) {
+        loop->driver->close(loop);
+    }
     if (r < 0) {
         eddyi_free(loop);
         return r;
@@ -179,7 +199,6 @@ int eddy_loop_new(const eddy_loop_opts *opts, eddy_loop **ret_loop) {
     loop->meter = eddyi_meter_claim();
     loop->now_ns = eddyi_loop_clock(loop);
     loop->slice = 1;
-    loop->spin = (struct eddyi_loop_spin){.ns = spin_of(loop), .skip = 1};
     eddyi_track_add(&loop->track, "loop", NULL, NULL, EDDYI_PLACE, NULL);
     *ret_loop = loop;
     return 0;

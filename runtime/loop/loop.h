@@ -52,10 +52,12 @@ typedef struct eddy_loop_opts {
      * without EDDY_TRACK, as it is for release. NULL: nothing is said. */
     eddy_track_fn on_forgotten;
     void *ctx; /* for both */
-    /* How long the loop looks for what it waits for before it sleeps: waking costs fifty
-     * microseconds. Only while its last waits were about as short as this; an idle loop sleeps.
-     * Never where there is one processor, on sim, or in eddy_loop_poll. 0: 50 us; EDDY_ZERO: it
-     * sleeps at once; at most 10 ms */
+    /* How long the loop stays awake and looks for what it waits for before it sleeps: waking costs
+     * fifty microseconds. Only while its last waits were short, which is up to four times this,
+     * because the waking of both sides is in them; an idle loop sleeps. Where affinity leaves one
+     * processor it lets others run between its looks. Never where the machine or the cgroup gives
+     * no more than one, on sim, under Valgrind, or in eddy_loop_poll. 0: the environment's
+     * EDDY_SPIN_NS, or else 50 us; EDDY_ZERO, and 0 there: it sleeps at once; at most 10 ms */
     int64_t spin_ns;
 } eddy_loop_opts;
 

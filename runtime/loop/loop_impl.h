@@ -52,7 +52,8 @@ struct eddyi_stopper {
 struct eddyi_loop_spin {
     int64_t ns;        /* how long it stays awake; 0: it never does */
     uint32_t skip;     /* how many short sleeps there are to be before it does; 0: it does */
-    uint32_t failures; /* how often in a row it was in vain */
+    uint32_t failures; /* how much more often it was in vain than not */
+    bool yields;       /* it has one processor: others get it between two looks */
 };
 
 struct eddyi_offload_job;

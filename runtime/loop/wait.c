@@ -9,10 +9,13 @@
  *     ASLEEP (skip > 0) --so many short sleeps--> AWAKE (skip = 0) --in vain--> ASLEEP
  *                                                  \--it came--/
  *
- * and each time that it was in vain it takes twice as many short sleeps to try again. A loop that
- * is idle sleeps for long, which counts for nothing: it has been awake once, and then never.
+ * and where it is in vain more often than not, it takes twice as many short sleeps each time to
+ * try again. A deadline that is met awake was in vain, too: the kernel would have met it. A loop
+ * that is idle sleeps for long, which counts for nothing: it has been awake once, and then never.
  */
 #include <eddy/runtime/loop/loop_impl.h>
+
+#include <sched.h>
 
 #include <eddy/runtime/base/spin_impl.h>
 
@@ -20,7 +23,7 @@
  * thread and perhaps of the one that it waits for. */
 #define SHORT_SLEEP 4
 
-/* After so many failures in a row, 1 << so many short sleeps until the next trial. */
+/* After so many failures more, 1 << so many short sleeps until the next trial. */
 #define FAILURES_MAX 10
 
 static bool has_something(eddy_loop *loop) {
@@ -39,17 +42,19 @@ static void wait_awake(eddy_loop *loop, int64_t deadline_ns) {
     int64_t now_ns = eddyi_loop_clock(loop);
     int64_t end_ns = deadline_ns - now_ns < loop->spin.ns ? deadline_ns : now_ns + loop->spin.ns;
     while (now_ns < end_ns) {
-        eddyi_spin_pause();
+        if (loop->spin.yields) {
+            sched_yield();
+        } else {
+            eddyi_spin_pause();
+        }
         if (has_something(loop)) {
-            loop->spin.failures = 0;
+            loop->spin.failures -= loop->spin.failures > 0;
             return;
         }
         now_ns = eddyi_loop_clock(loop);
     }
-    if (now_ns < deadline_ns) {
-        loop->spin.failures += loop->spin.failures < FAILURES_MAX;
-        loop->spin.skip = UINT32_C(1) << loop->spin.failures;
-    }
+    loop->spin.failures += loop->spin.failures < FAILURES_MAX;
+    loop->spin.skip = UINT32_C(1) << loop->spin.failures;
 }
 
 void eddyi_loop_trim(eddy_loop *loop) {

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -101,7 +102,7 @@ LOOP_TEST(a_timer_fires_while_the_loop_is_awake) {
     CHECK_OK(eddy_sleep(2 * EDDY_MS));
     CHECK(eddy_loop_now(loop) - begin_ns >= 2 * EDDY_MS);
     CHECK_EQ(seen.sleeps, 0);
-    CHECK_EQ(loop->spin.failures, 0);
+    CHECK_EQ(loop->spin.failures, 1); /* which asleep it would have done as well */
     done_with(loop);
 }
 
@@ -148,7 +149,7 @@ LOOP_TEST(an_idle_loop_uses_no_processor) {
     int64_t used_ns = cpu_ns();
     CHECK_OK(eddy_sleep(200 * EDDY_MS));
     if (strcmp(eddy_loop_driver(loop), "sim") != 0) {
-        CHECK(cpu_ns() - used_ns < 100 * EDDY_MS);
+        CHECK(cpu_ns() - used_ns < 20 * EDDY_MS);
     }
 }
 
@@ -177,4 +178,15 @@ TEST(the_time_to_be_awake_is_an_option) {
     CHECK_EQ(spin_of(10 * EDDY_MS, "epoll"), 10 * EDDY_MS);
     CHECK_ERR(spin_of(10 * EDDY_MS + 1, "epoll"), -EINVAL);
     CHECK_ERR(spin_of(-2, "epoll"), -EINVAL);
+    static const struct {
+        const char *text;
+        int64_t spin_ns;
+    } settings[] = {{"0", 0},         {"7000", 7000},  {"", -EINVAL},
+                    {"1us", -EINVAL}, {"-1", -EINVAL}, {"10000001", -EINVAL}};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        CHECK_EQ(setenv("EDDY_SPIN_NS", settings[i].text, 1), 0);
+        CHECK_EQ(spin_of(0, "epoll"), settings[i].spin_ns);
+        CHECK_EQ(spin_of(EDDY_MS, "epoll"), EDDY_MS); /* who says it in the program is heard */
+    }
+    CHECK_EQ(unsetenv("EDDY_SPIN_NS"), 0);
 }
