@@ -53,12 +53,14 @@ def wrk(server, path):
 
 
 def of_a_file(program):
-    """httpd and nginx serve a file of 1,000 bytes and write a line into a log for each request."""
+    """httpd and nginx serve a file of 1,000 bytes and write a line into a log for each request,
+    gathered for a tenth of a second."""
     with tempfile.TemporaryDirectory(prefix="eddy-bench-") as folder:
         with open(os.path.join(folder, "file.txt"), "w") as out:
             out.write("x" * 999 + "\n")
         if program is VARIANTS["nginx"]:
-            with Nginx(f"root {folder};", "{folder}/access.log") as server:
+            log = "{folder}/access.log combined buffer=64k flush=100ms"
+            with Nginx(f"root {folder};", log) as server:
                 return wrk(server, "/file.txt")
         httpd = Program([HTTPD, "--port", "0", "--loops", "1", "--root", folder, "--log",
                          os.path.join(folder, "access.log")], program.environment)

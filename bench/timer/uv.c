@@ -31,6 +31,10 @@ static void measure(uv_loop_t *loop, uv_timer_t *timers, bool tells) {
     }
     uv_run(loop, UV_RUN_DEFAULT);
     print(tells, "fire_ns", begin_ns);
+    for (uint32_t i = 0; i < TIMERS; i++) {
+        uv_close((uv_handle_t *)&timers[i], NULL);
+    }
+    uv_run(loop, UV_RUN_DEFAULT);
 }
 
 int main(void) {

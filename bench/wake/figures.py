@@ -16,8 +16,8 @@ GOALS = [
     Goal("asleep_us", "eddy_uring", ("eventfd",), 1.1),
     Goal("asleep_us", "eddy_epoll", ("eventfd",), 1.1),
     Goal("asleep_us", "eddy_uring", ("libuv",), 1.0),
-    Goal("spinning_us", "eddy_uring", (), 4, absolute=True),
-    Goal("spinning_us", "eddy_epoll", (), 4, absolute=True),
+    Goal("spinning_us", "eddy_uring", (), 2, absolute=True),
+    Goal("spinning_us", "eddy_epoll", (), 2, absolute=True),
     Goal("working_us", "eddy_uring", (), 2, absolute=True),
     Goal("working_us", "eddy_epoll", (), 2, absolute=True),
 ]
