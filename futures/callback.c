@@ -230,7 +230,11 @@ static void free_then(eddy_future *cell) {
     eddyi_free(then_of(cell));
 }
 
-static const struct eddyi_cell_class then_class = {"then", cancel_then, free_then};
+static const struct eddyi_cell_class then_class = {
+    .kind = "then",
+    .cancel = cancel_then,
+    .free = free_then,
+};
 
 eddy_future *eddy_future_then(eddy_future *f, int64_t (*fn)(int64_t result, void *arg), void *arg) {
     eddy_loop *loop = eddyi_loop_here;

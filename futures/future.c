@@ -192,6 +192,9 @@ eddy_future *eddy_future_release(eddy_future *f) {
         return NULL;
     }
     if (!eddyi_cell_is_done(f)) {
+        if (eddyi_task_here != NULL && eddyi_cell_discard(f)) {
+            return NULL;
+        }
         int r = eddyi_wait_check(f);
         if (r != EDDY_EFORKED) {
             eddyi_cell_cancel(f, -ECANCELED);

@@ -108,9 +108,9 @@ static void free_gather(eddy_future *cell) {
 }
 
 static const struct eddyi_cell_class classes[] = {
-    [ALL] = {"all", cancel_gather, free_gather},
-    [ANY] = {"any", cancel_gather, free_gather},
-    [RACE] = {"race", cancel_gather, free_gather},
+    [ALL] = {.kind = "all", .cancel = cancel_gather, .free = free_gather},
+    [ANY] = {.kind = "any", .cancel = cancel_gather, .free = free_gather},
+    [RACE] = {.kind = "race", .cancel = cancel_gather, .free = free_gather},
 };
 
 static int check(eddy_future *const *fs, size_t count, enum goal goal) {
@@ -225,7 +225,11 @@ static void free_shield(eddy_future *cell) {
     eddyi_free(shield_of(cell));
 }
 
-static const struct eddyi_cell_class shield_class = {"shield", cancel_shield, free_shield};
+static const struct eddyi_cell_class shield_class = {
+    .kind = "shield",
+    .cancel = cancel_shield,
+    .free = free_shield,
+};
 
 eddy_future *eddy_future_shield(eddy_future *f) {
     if (f == NULL) {

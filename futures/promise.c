@@ -92,7 +92,11 @@ static void free_promise(eddy_future *cell) {
     eddyi_free(promise_of(cell));
 }
 
-static const struct eddyi_cell_class promise_class = {"promise", cancel_promise, free_promise};
+static const struct eddyi_cell_class promise_class = {
+    .kind = "promise",
+    .cancel = cancel_promise,
+    .free = free_promise,
+};
 
 /* ---- the public side ------------------------------------------------------------------------- */
 

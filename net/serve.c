@@ -368,7 +368,7 @@ static void free_nothing(eddy_future *cell) {
     (void)cell; /* it lies in the server */
 }
 
-static const struct eddyi_cell_class drain_class = {"drain", NULL, free_nothing};
+static const struct eddyi_cell_class drain_class = {.kind = "drain", .free = free_nothing};
 
 static void begin_drain(struct eddyi_stopper *stopper) {
     struct server *server = EDDYI_CONTAINER(stopper, struct server, stopper);

@@ -11,8 +11,8 @@ static void free_nothing(eddy_future *cell) {
     atomic_store_explicit(&cell->refs, IMMORTAL_REFS, memory_order_relaxed);
 }
 
-static const struct eddyi_cell_class immortal_class = {"failed", NULL, free_nothing};
-static const struct eddyi_cell_class failed_class = {"failed", NULL, eddyi_cell_free};
+static const struct eddyi_cell_class immortal_class = {.kind = "failed", .free = free_nothing};
+static const struct eddyi_cell_class failed_class = {.kind = "failed", .free = eddyi_cell_free};
 
 static eddy_future no_memory = {
     .refs = IMMORTAL_REFS,
@@ -25,8 +25,8 @@ static eddy_future no_memory = {
     .owned = EDDYI_LIST_INIT(no_memory.owned),
 };
 
-void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,
-                     uint32_t refs) {
+static inline void init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,
+                        uint32_t refs, struct eddyi_slab *slab) {
     /* Field by field: to clear a struct of this size at once, gcc uses an instruction that takes
      * 10 ns to get going. The messages are written when they are sent. */
     atomic_init(&cell->refs, refs);
@@ -48,8 +48,13 @@ void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, ed
     cell->name = NULL;
     eddyi_list_init(&cell->owned);
     cell->owner = NULL;
-    cell->slab = NULL;
+    cell->slab = slab;
     cell->track = (struct eddyi_track){};
+}
+
+void eddyi_cell_init(eddy_future *cell, const struct eddyi_cell_class *class, eddy_loop *home,
+                     uint32_t refs) {
+    init(cell, class, home, refs, NULL);
 }
 
 eddy_future *eddyi_cell_new(const struct eddyi_cell_class *class, size_t size, eddy_loop *home,
@@ -57,8 +62,7 @@ eddy_future *eddyi_cell_new(const struct eddyi_cell_class *class, size_t size, e
     struct eddyi_slab *slab;
     eddy_future *cell = eddyi_shelf_get(size, &slab);
     if (cell != NULL) {
-        eddyi_cell_init(cell, class, home, refs);
-        cell->slab = slab;
+        init(cell, class, home, refs, slab);
     }
     return cell;
 }
@@ -191,6 +195,19 @@ void eddyi_cell_drop(eddy_future *cell) {
         }
     }
     eddyi_cell_unref(cell);
+}
+
+bool eddyi_cell_discard(eddy_future *cell) {
+    /* The producer's reference goes on this thread, so two are it and the handle. A message under
+     * way, a callback or another cell has one of its own; who waits without is in the list. */
+    if (cell->class->discard == NULL || cell->home != eddyi_loop_here || cell->home->forked ||
+        cell->owner != cell->home || !eddyi_list_empty(&cell->waiters) ||
+        atomic_load_explicit(&cell->refs, memory_order_acquire) != 2) {
+        return false;
+    }
+    eddyi_list_remove(&cell->owned);
+    cell->class->discard(cell);
+    return true;
 }
 
 int eddyi_cell_complete(eddy_future *cell, int64_t result, void *payload, size_t payload_len,

@@ -45,6 +45,9 @@ struct eddyi_cell_class {
      * without a home also on two threads at once. */
     void (*cancel)(eddy_future *cell, int code);
     void (*free)(eddy_future *cell); /* the last reference is gone */
+    /* Optional, on the thread `home` names, for a cell that nobody but its producer and its one
+     * handle knows: what a cancel, the end that it leads to and the last reference come to. */
+    void (*discard)(eddy_future *cell);
 };
 
 struct eddy_future {
@@ -118,6 +121,10 @@ bool eddyi_cell_is_cancelled(const eddy_future *cell);
  * reaches on_unobserved on the home's thread (of a cell without a home: when this thread runs a
  * loop, of that one). The caller has taken the handle out of its owner's list. Any thread. */
 void eddyi_cell_drop(eddy_future *cell);
+/* The short way to release a handle that the current scope or its loop owns, of a cell that is
+ * pending: not to cancel, end and let go of it, each so that others may look on, when there are no
+ * others. False: there is no short way. From a task. */
+bool eddyi_cell_discard(eddy_future *cell);
 /* A cell that has failed from the start with one reference, so that what returns a future never
  * returns NULL. Without memory: a static one, which carries -ENOMEM and outlives every release. */
 eddy_future *eddyi_cell_failed(eddy_loop *home, int64_t error);

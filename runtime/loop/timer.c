@@ -79,7 +79,9 @@ static void spread(struct eddyi_timers *timers, struct eddyi_list *queue) {
 
 void eddyi_timer_arm(eddy_loop *loop, struct eddyi_timer *timer, int64_t deadline_ns) {
     struct eddyi_timers *timers = &loop->timers;
-    eddyi_timer_disarm(loop, timer);
+    if (eddyi_timer_is_armed(timer)) {
+        eddyi_timer_disarm(loop, timer);
+    }
     if (deadline_ns == EDDY_NEVER) {
         return;
     }

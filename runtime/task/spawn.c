@@ -241,7 +241,11 @@ static void free_task_cell(eddy_future *cell) {
     eddyi_cell_free(cell);
 }
 
-static const struct eddyi_cell_class task_class = {"task", cancel_task, free_task_cell};
+static const struct eddyi_cell_class task_class = {
+    .kind = "task",
+    .cancel = cancel_task,
+    .free = free_task_cell,
+};
 
 void eddyi_task_cell_ended(eddy_task *task) {
     struct task_cell *started = task_cell_of(task->cell);

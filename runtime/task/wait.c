@@ -223,7 +223,18 @@ static void cancel_sleep(eddy_future *cell, int code) {
     end_sleep(sleep, code);
 }
 
-static const struct eddyi_cell_class sleep_class = {"sleep", cancel_sleep, eddyi_cell_free};
+static void discard_sleep(eddy_future *cell) {
+    eddyi_timer_disarm(cell->home, &EDDYI_CONTAINER(cell, struct sleep_cell, base)->timer);
+    cell->home->live--;
+    eddyi_cell_free(cell);
+}
+
+static const struct eddyi_cell_class sleep_class = {
+    .kind = "sleep",
+    .cancel = cancel_sleep,
+    .free = eddyi_cell_free,
+    .discard = discard_sleep,
+};
 
 eddy_future *eddy_sleep_start(int64_t duration_ns) {
     eddy_loop *loop = eddyi_loop_here;
@@ -235,7 +246,7 @@ eddy_future *eddy_sleep_start(int64_t duration_ns) {
         return eddyi_scope_own_failed(loop, r < 0 ? r : -ENOMEM, EDDYI_PLACE);
     }
     struct sleep_cell *sleep = EDDYI_CONTAINER(cell, struct sleep_cell, base);
-    sleep->timer = (struct eddyi_timer){.fire = fire_sleep};
+    eddyi_timer_init(&sleep->timer, fire_sleep);
     loop->live++;
     eddyi_timer_arm(loop, &sleep->timer,
                     eddyi_time_after(eddyi_loop_clock(loop), duration_ns < 0 ? 0 : duration_ns));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <eddy/futures/future.h>
 
+#include <eddy/futures/combine.h>
 #include <eddy/runtime/loop/cell_impl.h>
 
 #include <sched.h>
@@ -855,4 +856,44 @@ TEST(a_failure_released_on_a_foreign_thread_is_told_on_the_loops_own) {
     eddy_loop_free(loop);
     CHECK_EQ(complaints.count, 2);
     CHECK(pthread_equal(complaints.thread, pthread_self()));
+}
+
+/* ---- a handle that is released before its end ------------------------------------------------ */
+
+static void note_result(eddy_future *f, void *ret_result) {
+    *(int64_t *)ret_result = eddy_future_result(f);
+}
+
+LOOP_TEST(of_a_sleep_that_nobody_waits_for_nothing_is_left_when_it_is_released) {
+    eddy_loop *loop = eddyi_loop_here;
+    int64_t blocks = eddy_memory_blocks();
+    uint64_t live = loop->live;
+    eddy_future *early = eddy_sleep_start(EDDY_S * 1000);
+    eddy_future *late = eddy_sleep_start(EDDY_S * 2000);
+    eddy_future *never = eddy_sleep_start(EDDY_NEVER);
+    CHECK_EQ(loop->live, live + 3);
+    eddy_future_release(late);
+    eddy_future_release(never);
+    CHECK(eddyi_timers_next(loop) != EDDY_NEVER);
+    eddy_future_release(early);
+    CHECK_EQ(eddyi_timers_next(loop), EDDY_NEVER);
+    CHECK_EQ(loop->live, live);
+    CHECK_EQ(eddy_memory_blocks(), blocks);
+}
+
+LOOP_TEST(whoever_waits_for_a_sleep_hears_of_its_release) {
+    int64_t heard = 0;
+    eddy_future *f = eddy_sleep_start(EDDY_S * 1000);
+    CHECK_OK(eddy_future_callback(f, note_result, &heard));
+    eddy_future_release(f);
+    while (heard == 0) {
+        CHECK_OK(eddy_yield());
+    }
+    CHECK_EQ(heard, -ECANCELED);
+
+    f = eddy_sleep_start(EDDY_S * 1000);
+    eddy_future *all = eddy_future_all(&f, 1);
+    eddy_future_release(f);
+    CHECK_EQ(eddy_await(all), -ECANCELED);
+    eddy_future_release(all);
 }
