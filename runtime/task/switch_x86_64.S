@@ -117,7 +117,7 @@ eddyi_fiber_pass:
     jc 2f
 2:
     .endr
-    jmpq *%rcx
+    notrack jmpq *%rcx /* where a call returns to there is no landing pad */
     .cfi_restore_state
 1:  ret
     .cfi_endproc
