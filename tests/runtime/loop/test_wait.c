@@ -4,6 +4,7 @@
  * that a test sees each look of a loop that is awake, and can have something happen in between.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,4 +190,21 @@ TEST(the_time_to_be_awake_is_an_option) {
         CHECK_EQ(spin_of(EDDY_MS, "epoll"), EDDY_MS); /* who says it in the program is heard */
     }
     CHECK_EQ(unsetenv("EDDY_SPIN_NS"), 0);
+}
+
+TEST(where_affinity_leaves_one_processor_others_get_it_between_two_looks) {
+    cpu_set_t all;
+    cpu_set_t one;
+    CHECK_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+        if (CPU_ISSET(cpu, &all)) {
+            CPU_SET(cpu, &one);
+        }
+    }
+    CHECK_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    eddy_loop *loop;
+    CHECK_OK(eddy_loop_new(NULL, &loop));
+    CHECK(loop->spin.yields);
+    eddy_loop_free(loop);
 }
