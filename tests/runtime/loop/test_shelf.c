@@ -182,6 +182,18 @@ static void burst(void) {
     }
 }
 
+/* In a simulation, whose blocks are counted. */
+static void run_counted(eddy_task_fn fn) {
+    eddy_memory counting = {count_alloc, just_resize, count_free, NULL};
+    eddy_loop_opts opts = {.driver = "sim"};
+    eddy_loop *loop;
+    CHECK_OK(eddy_memory_set(&counting));
+    CHECK_OK(eddy_loop_new(&opts, &loop));
+    CHECK_OK(eddy_loop_call(loop, fn, NULL));
+    eddy_loop_free(loop);
+    CHECK_EQ(blocks_out, 0);
+}
+
 static int64_t burst_and_sleep(void *arg) {
     (void)arg;
     int64_t before = blocks_out;
@@ -207,14 +219,7 @@ static int64_t burst_and_sleep(void *arg) {
 }
 
 TEST(what_a_burst_has_needed_goes_back_little_by_little_when_the_loop_sleeps) {
-    eddy_memory counting = {count_alloc, just_resize, count_free, NULL};
-    eddy_loop_opts opts = {.driver = "sim"};
-    eddy_loop *loop;
-    CHECK_OK(eddy_memory_set(&counting));
-    CHECK_OK(eddy_loop_new(&opts, &loop));
-    CHECK_OK(eddy_loop_call(loop, burst_and_sleep, NULL));
-    eddy_loop_free(loop);
-    CHECK_EQ(blocks_out, 0);
+    run_counted(burst_and_sleep);
 }
 
 static int64_t change_sizes(void *arg) {
@@ -238,12 +243,5 @@ static int64_t change_sizes(void *arg) {
 }
 
 TEST(a_free_slab_is_cut_anew_for_another_size) {
-    eddy_memory counting = {count_alloc, just_resize, count_free, NULL};
-    eddy_loop_opts opts = {.driver = "sim"};
-    eddy_loop *loop;
-    CHECK_OK(eddy_memory_set(&counting));
-    CHECK_OK(eddy_loop_new(&opts, &loop));
-    CHECK_OK(eddy_loop_call(loop, change_sizes, NULL));
-    eddy_loop_free(loop);
-    CHECK_EQ(blocks_out, 0);
+    run_counted(change_sizes);
 }
