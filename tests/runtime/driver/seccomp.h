@@ -20,34 +20,33 @@ static inline void set_filter(struct sock_filter *program, size_t len) {
     }
 }
 
-/* From now on system call `number` gives `error` (positive) when any of `bits` is set in its
- * argument `argument`, or always when bits is 0. */
-static inline void refuse_call(unsigned number, unsigned argument, unsigned bits, int error) {
+/* From now on system call `number` gives `error` (positive) when its argument `argument` passes
+ * `test`, a jump that goes on to the next statement then and over it otherwise. */
+static inline void refuse_call_when(unsigned number, unsigned argument, struct sock_filter test,
+                                    int error) {
     struct sock_filter program[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
         /* The low half of the argument; both machines are little-endian. */
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (unsigned)offsetof(struct seccomp_data, args) + 8 * argument),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0, bits == 0 ? 0 : 1),
+        test,
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     set_filter(program, sizeof program / sizeof program[0]);
 }
 
-/* The same where the argument has just this value. */
+/* When any of `bits` is set in it, or always when bits is 0. */
+static inline void refuse_call(unsigned number, unsigned argument, unsigned bits, int error) {
+    struct sock_filter test = BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0, bits == 0 ? 0 : 1);
+    refuse_call_when(number, argument, test, error);
+}
+
+/* When it has just this value. */
 static inline void refuse_call_with(unsigned number, unsigned argument, unsigned value, int error) {
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                 (unsigned)offsetof(struct seccomp_data, args) + 8 * argument),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    set_filter(program, sizeof program / sizeof program[0]);
+    struct sock_filter test = BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+    refuse_call_when(number, argument, test, error);
 }
 
 #endif
