@@ -417,4 +417,16 @@ static int64_t files(void) {
     return r;
 }
 
+/* All of the above. */
+static const struct {
+    const char *name;
+    int64_t (*run)(void);
+} rooms[] = {
+    {"tasks", tasks},     {"syncs", syncs},     {"futures", futures},
+    {"streams", streams}, {"sockets", sockets}, {"unix sockets", unix_sockets},
+    {"http", http},       {"files", files},
+};
+
+enum { ROOMS = sizeof rooms / sizeof rooms[0] };
+
 #endif

@@ -176,13 +176,13 @@ SWEEP(files)
 
 /* What asks the host for nothing but the time is refused nothing. */
 LOOP_TEST(rooms_without_descriptors_make_no_call) {
-    static int64_t (*const rooms[])(void) = {tasks, syncs, futures, streams};
+    static int64_t (*const without[])(void) = {tasks, syncs, futures, streams};
     take_calls(eddy_loop_current());
     plan.error = -ENOMEM;
     plan.all = true;
     plan.nth = 1;
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
-        CHECK_OK(rooms[i]());
+    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+        CHECK_OK(without[i]());
     }
     CHECK_EQ(plan.made, 0);
 }

@@ -7,19 +7,9 @@
  */
 #include "sweep/scenarios.h"
 
+#include "runtime/driver/uring_harness.h"
 #include "sweep/crowd.h"
 #include "sweep/moments.h"
-
-static const struct {
-    const char *name;
-    int64_t (*run)(void);
-} rooms[] = {
-    {"tasks", tasks},     {"syncs", syncs},     {"futures", futures},
-    {"streams", streams}, {"sockets", sockets}, {"unix sockets", unix_sockets},
-    {"http", http},       {"files", files},
-};
-
-enum { ROOMS = sizeof rooms / sizeof rooms[0] };
 
 /* Queues of entries; the kernel makes them powers of two. */
 static const unsigned sizes[][2] = {{1, 2}, {2, 2}, {1, 8}, {2, 4}, {3, 5}, {4, 8}};
@@ -27,14 +17,7 @@ static const unsigned sizes[][2] = {{1, 2}, {2, 2}, {1, 8}, {2, 4}, {3, 5}, {4, 
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 static void on_ring(unsigned sq_entries, unsigned cq_entries, int64_t (*fn)(void *arg), void *arg) {
-    eddy_loop *loop;
-    int r = eddy_loop_new(
-        &(eddy_loop_opts){.driver = "uring", .sq_entries = sq_entries, .cq_entries = cq_entries},
-        &loop);
-    if (r == EDDY_EDRIVER) {
-        test_skip("io_uring cannot start here");
-    }
-    CHECK_OK(r);
+    eddy_loop *loop = ring_loop(sq_entries, cq_entries);
     CHECK_OK(eddy_loop_call(loop, fn, arg));
     eddy_loop_free(loop);
 }
